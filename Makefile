@@ -1,0 +1,60 @@
+# Everything a newcomer runs. Needs make and Python 3.11 to 3.13; the rest comes from the locks.
+
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(FITS)' 2>/dev/null && { command -v $$python; break; }; done)
+UV := .uv/bin/uv
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
+
+.PHONY: help install demo up test check train lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(INSTALLED)  ## create .venv exactly as locked; every other target does this first
+	@echo 'Ready: make demo, make up, make test'
+
+demo: $(INSTALLED)  ## paint one picture from end to end: demo-output/
+	@$(BIN)/strata demo $(ARGS)
+
+up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--port 9000")
+	@$(BIN)/strata up $(ARGS)
+
+test: $(INSTALLED)  ## every test (ARGS="-k cancel")
+	@$(BIN)/pytest $(ARGS)
+
+check: $(INSTALLED)  ## lint, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/mypy core api worker cli samples
+	$(BIN)/lint-imports
+
+train: $(INSTALLED)  ## how our own small network was made
+	@$(BIN)/python -m training $(ARGS)
+
+lock: $(UV)  ## choose the newest allowed versions again
+	$(LOCK) --upgrade --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) --extra api pyproject.toml -c requirements.lock -o requirements-api.lock
+	$(LOCK) --extra worker pyproject.toml -c requirements.lock -o requirements-worker.lock
+	echo uv | $(LOCK) --upgrade - -o requirements-uv.lock
+
+clean:  ## remove the environment and everything caches left behind; data in .strata stays
+	rm -rf .venv .uv demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml $(UV)
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python '$(PYTHON)' .venv
+	@echo 'Installing the locked packages into .venv (PyTorch is large: minutes on the first time)'
+	@$(UV) pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+$(UV): requirements-uv.lock
+	@[ -n '$(PYTHON)' ] || { echo 'Strata needs Python 3.11, 3.12 or 3.13 (make PYTHON=/path/to/python3.12 ...)' >&2; exit 1; }
+	@'$(PYTHON)' -m venv .uv
+	@.uv/bin/python -m pip install --quiet --require-hashes --requirement requirements-uv.lock
+	@touch $@
