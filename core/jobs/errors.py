@@ -1,0 +1,75 @@
+"""What can go wrong with a job, as types. No HTTP codes: each adapter has its own table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+RefusalReason = Literal["too-large", "not-a-picture", "unusable"]
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One thing that is wrong with a request. `pointer` is a JSON pointer: `/options/size`."""
+
+    pointer: str
+    detail: str
+
+
+class JobsError(Exception):
+    """Base of everything core.jobs raises on purpose."""
+
+
+class InvalidRequest(JobsError):
+    """Raised when a request cannot become a job; names every field that is wrong. Nothing was stored."""
+
+    def __init__(self, errors: tuple[FieldProblem, ...]) -> None:
+        super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in errors))
+        self.errors = errors
+
+
+class PictureRefused(InvalidRequest):
+    """Raised when pictures are all that is wrong, and all for the same reason.
+
+    `reason`: too-large (bytes), not-a-picture (of a kind we take), unusable (damaged, animated, too
+    many pixels, too small).
+    """
+
+    def __init__(self, errors: tuple[FieldProblem, ...], reason: RefusalReason) -> None:
+        super().__init__(errors)
+        self.reason: RefusalReason = reason
+
+
+class JobNotFound(JobsError):
+    """Raised for an id that is unknown, malformed or somebody else's: a caller cannot tell which."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id[:64]!r}.")
+        self.job_id = job_id
+
+
+class NotReadyYet(JobsError):
+    """Raised when a job exists but has no such output (yet); `what` is image, preview or losses."""
+
+    def __init__(self, job_id: str, what: str, detail: str) -> None:
+        super().__init__(detail)
+        self.job_id = job_id
+        self.what = what
+
+
+class QueueFull(JobsError):
+    """Raised when as many jobs are queued as the service takes. `retry_after` in seconds."""
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(f"{limit} jobs are queued already; try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(JobsError):
+    """Raised when Redis does not answer, or cannot take writes. `retry_after` in seconds."""
+
+    def __init__(self, detail: str, retry_after: int = 5) -> None:
+        super().__init__(f"The job store is not available: {detail}")
+        self.retry_after = retry_after
+
+
+class ArtifactMissing(JobsError):
+    """Raised when the bytes of a picture are not in the artifact store."""

@@ -1,0 +1,74 @@
+"""Every setting of every role, from `STRATA_*` variables. Read at the composition roots only."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.engine.options import MAX_STYLES
+
+MEGA = 1_000_000
+
+
+def _hub_checkpoints() -> Path:
+    """Where torch.hub keeps downloaded parameters, found by its rule without importing it."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+class Settings(BaseSettings):
+    """One value holds them all; each is set by its name in capitals after `STRATA_`."""
+
+    model_config = SettingsConfigDict(env_prefix="STRATA_", frozen=True, extra="ignore")
+
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Broker, records and events: redis://, rediss:// or unix:///path/to/socket.",
+    )
+    artifacts: str = Field(
+        "./.strata/artifacts", description="Where pictures are kept: a folder or file:// URL."
+    )
+    weights: str = Field("auto", description="auto, pretrained, embedded, seeded, or the path of a file.")
+    weights_dir: Path = Field(
+        default_factory=_hub_checkpoints, description="Where downloaded parameters are looked for and put."
+    )
+
+    max_picture_bytes: Annotated[int, Field(gt=0)] = 25 * MEGA
+    max_pixels: Annotated[int, Field(gt=0)] = 50 * MEGA
+    min_side: Annotated[int, Field(gt=0)] = 16
+    max_styles: Annotated[int, Field(gt=0, le=MAX_STYLES)] = MAX_STYLES
+    max_body_bytes: Annotated[int, Field(gt=0)] = Field(
+        240 * MEGA, description="A whole request: nine pictures of the largest size, and some text."
+    )
+    max_queued: Annotated[int, Field(gt=0)] = 1000
+    decode_seconds: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="A picture that takes longer to decode is refused."
+    )
+
+    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="A run that gives no sign for so long has lost its job."
+    )
+    max_attempts: Annotated[int, Field(gt=0)] = 3
+    result_days: Annotated[float, Field(gt=0)] = 7
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="CPU threads of a worker; 0 for one per core."
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        scheme = urlsplit(url).scheme
+        if scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"{scheme or url!r} is not a Redis URL; use redis://, rediss:// or unix:///path")
+        return url
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis URL as Celery spells it: unix sockets are `redis+socket://`."""
+        return self.redis_url.replace("unix://", "redis+socket://", 1)
