@@ -1,23 +1,29 @@
 """The use cases: submit, get, cancel, and what a finished job left. No HTTP."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
-from core.jobs.record import JobRecord
+from celery import Celery
+
+from core.jobs import artifacts as names
+from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.errors import ArtifactMissing, JobNotFound, NotReadyYet, StoreUnavailable
+from core.jobs.ids import new_job_id
+from core.jobs.intake import Intake
+from core.jobs.queue import make_celery, ring
+from core.jobs.record import JobProgress, JobRecord, JobStatus, StylePicture
+from core.jobs.spec import JobSpec, Submission, checked
+from core.jobs.store import WORKER_SEEN_SECONDS, JobStore, connect
 from core.settings import Settings
 
+__all__ = ["JobService", "Part", "Readiness", "Submission"]
 
-@dataclass(frozen=True)
-class Submission:
-    """A request as it came in: picture bytes not yet trusted, options not yet resolved."""
+log = logging.getLogger(__name__)
 
-    content: bytes
-    styles: Sequence[bytes]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    priority: str = "normal"
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    owner: str | None = None
+SECONDS_PER_DAY: Final = 86_400
 
 
 @dataclass(frozen=True)
@@ -43,47 +49,152 @@ class Readiness:
 class JobService:
     """Sync and safe to share between threads. `owner`, when given, hides other owners' jobs."""
 
+    def __init__(
+        self, store: JobStore, artifacts: ArtifactStore, intake: Intake, queue: Celery, settings: Settings
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._intake = intake
+        self._queue = queue
+        self._settings = settings
+
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Wire the service up. Opens no connection and starts no process until it is used."""
-        raise NotImplementedError
+        return cls(
+            JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY),
+            open_artifacts(settings.artifacts),
+            Intake(
+                max_bytes=settings.max_picture_bytes,
+                max_pixels=settings.max_pixels,
+                min_side=settings.min_side,
+                decode_seconds=settings.decode_seconds,
+            ),
+            make_celery(settings),
+            settings,
+        )
 
     def close(self) -> None:
         """Let go of connections and child processes."""
-        raise NotImplementedError
+        self._intake.close()
+        self._queue.close()
+        self._store.close()
 
     def submit(self, submission: Submission) -> JobRecord:
         """Check everything, store the inputs and the record, and ring the queue.
 
         Raises InvalidRequest (PictureRefused when only pictures are wrong) naming every wrong field,
         QueueFull, StoreUnavailable. Whatever is raised, no job was made.
+
+        A bell that cannot be rung once the record exists is no failure: the job was accepted, stays
+        queued, and is rung for again by whoever finds it so.
         """
-        raise NotImplementedError
+        spec, pictures = checked(submission, self._intake, max_styles=self._settings.max_styles)
+        record = self._recorded(spec, submission.owner)
+        self._store.expect_room(self._settings.max_queued)  # before anything is stored; create decides
+        for picture in pictures:
+            self._artifacts.put_input(picture.png)
+        self._store.create(record, max_queued=self._settings.max_queued)
+        try:
+            ring(self._queue, record.id, record.priority)
+        except StoreUnavailable as error:
+            log.warning("job %s is queued, but the bell was not rung: %s", record.id, error)
+        return record
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
         """Raises JobNotFound, StoreUnavailable."""
-        raise NotImplementedError
+        record = self._store.get(job_id)
+        if owner is not None and record.owner != owner:
+            raise JobNotFound(job_id)
+        return record
 
     def cancel(self, job_id: str, owner: str | None = None) -> JobRecord:
         """Queued: canceled at once. Processing: flagged, the run ends soon. Finished: unchanged."""
-        raise NotImplementedError
+        self.get(job_id, owner)
+        return self._store.request_cancel(job_id)
 
     def queue_position(self, record: JobRecord) -> int | None:
         """1 for the next to run; None unless queued."""
-        raise NotImplementedError
+        return self._store.queue_position(record.id) if record.status is JobStatus.QUEUED else None
 
     def image(self, job_id: str, owner: str | None = None) -> bytes:
         """The result, PNG. Raises NotReadyYet unless the job has succeeded."""
-        raise NotImplementedError
+        record = self.get(job_id, owner)
+        if record.status is not JobStatus.SUCCEEDED:
+            raise NotReadyYet(job_id, "image", _no_picture(record))
+        return self._artifacts.output(job_id, record.attempt, names.RESULT)
 
     def preview(self, job_id: str, owner: str | None = None) -> bytes:
         """The newest intermediate picture, JPEG. Raises NotReadyYet while there is none."""
-        raise NotImplementedError
+        return self._output(self.get(job_id, owner), "preview", names.PREVIEW)
 
     def losses(self, job_id: str, owner: str | None = None) -> list[dict[str, Any]]:
-        """One entry per evaluation: iteration, total, content, style, tv, style_by_layer."""
-        raise NotImplementedError
+        """One entry per evaluation: iteration, total, content, style, tv, style_by_layer.
+
+        Raises NotReadyYet until the run has ended.
+        """
+        series: list[dict[str, Any]] = json.loads(
+            self._output(self.get(job_id, owner), "losses", names.LOSSES)
+        )
+        return series
 
     def readiness(self) -> Readiness:
         """What works and what does not. Never raises."""
-        raise NotImplementedError
+        try:
+            self._store.ping()
+            workers = self._store.workers()
+        except StoreUnavailable as error:
+            silent = Part(False, "not known while Redis does not answer")
+            return Readiness(
+                {"redis": Part(False, str(error)), "artifacts": self._folder(), "worker": silent}, None
+            )
+        worker = (
+            Part(True, f"{len(workers)} ready")
+            if workers
+            else Part(False, f"none was heard of within {WORKER_SEEN_SECONDS} s; start one")
+        )
+        network = list(workers.values())[-1] if workers else None
+        return Readiness(
+            {"redis": Part(True, "answers"), "artifacts": self._folder(), "worker": worker}, network
+        )
+
+    def _recorded(self, spec: JobSpec, owner: str | None) -> JobRecord:
+        now = self._store.now()
+        blend = spec.options.style_blend or (1.0,) * len(spec.styles)
+        styles = (
+            StylePicture(**picture.model_dump(), blend=share)
+            for picture, share in zip(spec.styles, blend, strict=True)
+        )
+        return JobRecord(
+            id=new_job_id(now),
+            owner=owner,
+            created_at=now,
+            priority=spec.priority,
+            metadata=spec.metadata,
+            content=spec.content,
+            styles=tuple(styles),
+            options=spec.options,
+            progress=JobProgress(iterations=spec.options.iterations),
+        )
+
+    def _output(self, record: JobRecord, what: str, name: str) -> bytes:
+        try:
+            return self._artifacts.output(record.id, record.attempt, name)
+        except ArtifactMissing:
+            state = f"the job is {record.status}" if record.finished else f"the job is {record.status} still"
+            raise NotReadyYet(record.id, what, f"There is no {what}: {state}.") from None
+
+    def _folder(self) -> Part:
+        try:
+            self._artifacts.check()
+        except OSError as error:
+            return Part(False, f"cannot be written ({error})")
+        return Part(True, "can be written")
+
+
+def _no_picture(record: JobRecord) -> str:
+    if record.status is JobStatus.FAILED and record.error is not None:
+        return f"There is no picture: the job failed. {record.error.detail}"
+    if record.status is JobStatus.CANCELED:
+        return "There is no picture: the job was canceled."
+    return f"There is no picture yet: the job is {record.status}."

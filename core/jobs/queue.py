@@ -1,0 +1,93 @@
+"""The bell: Celery's configuration, the queues' names, and ringing for a job by task NAME and id.
+
+The record is the truth and the message only says "look": one that is lost or delivered twice does no
+harm, so nothing but the id travels.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+
+from core.jobs.errors import StoreUnavailable
+from core.jobs.record import Priority
+from core.settings import Settings
+
+STYLIZE_TASK: Final = "strata.stylize"
+
+_DAY: Final = 86_400
+HARD_LIMIT_SECONDS: Final = _DAY + 600
+"""Longer than the longest `timeout_seconds`: the run's own deadline comes first."""
+
+_VISIBILITY_SECONDS: Final = HARD_LIMIT_SECONDS + 3600  # or the broker delivers a running job again
+
+
+class StylizeQueue(StrEnum):
+    """One queue for each priority, in the order in which they are served."""
+
+    HIGH = "stylize.high"
+    NORMAL = "stylize.normal"
+    LOW = "stylize.low"
+
+
+QUEUE_OF: Final = {priority: StylizeQueue(f"stylize.{priority}") for priority in Priority}
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery app of every role that rings or listens. Connects when first used."""
+    celery = Celery("strata", broker=settings.broker_url, set_as_current=False)
+    celery.conf.update(
+        # Ids only, as JSON only; outcomes are in the record.
+        accept_content=["json"],
+        task_serializer="json",
+        result_backend=None,
+        task_ignore_result=True,
+        # Queues served strictly in this order; kombu's default takes turns.
+        task_queues=[Queue(name) for name in StylizeQueue],  # type: ignore[no-untyped-call]
+        task_default_queue=StylizeQueue.NORMAL,
+        task_create_missing_queues=False,
+        broker_transport_options=_transport_options(),
+        # A message is acknowledged when its work is done, and no worker holds one it cannot start.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=HARD_LIMIT_SECONDS,
+        # A child imports torch and warms a network before it reports for work.
+        worker_proc_alive_timeout=120,
+        worker_hijack_root_logger=False,
+        # A broker that is away is waited for, at start and later, without end.
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return celery
+
+
+def _transport_options() -> dict[str, Any]:
+    return {
+        "visibility_timeout": _VISIBILITY_SECONDS,
+        "queue_order_strategy": "priority",
+        # A server that stopped answering is noticed; without these a worker can stay deaf for ever.
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "retry_on_timeout": True,
+    }
+
+
+def ring(celery: Celery, job_id: str, priority: Priority) -> None:
+    """Tell a worker that a job is queued. Raises StoreUnavailable after a few seconds without a broker."""
+    try:
+        celery.send_task(
+            STYLIZE_TASK,
+            args=(job_id,),
+            queue=QUEUE_OF[priority],
+            retry=True,
+            retry_policy={"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2},
+        )
+    except OperationalError as error:
+        raise StoreUnavailable(f"the queue could not be rung ({error})") from error

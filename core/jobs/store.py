@@ -1,0 +1,205 @@
+"""JobStore: the records, the queue's order, the events and the workers, atomically, in Redis."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, cast
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+from redis import Redis, exceptions
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from core.jobs import transitions
+from core.jobs.errors import JobNotFound, QueueFull, StoreUnavailable
+from core.jobs.ids import is_job_id
+from core.jobs.record import TERMINAL, JobProgress, JobRecord, JobStatus, Priority
+
+WORKER_SEEN_SECONDS: Final = 30
+"""A worker that was not heard of for so long does not count as alive."""
+
+_QUEUE: Final = "strata:queue"
+_RUNNING: Final = "strata:running"
+_WORKERS_SEEN: Final = "strata:workers:seen"
+_WORKERS_INFO: Final = "strata:workers:info"
+
+_QUEUE_FULL_RETRY_SECONDS: Final = 30
+_WORKER_FORGOTTEN_SECONDS: Final = 3600
+_PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
+_UNAVAILABLE: Final = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+)
+
+Workers = Mapping[str, Mapping[str, str]]
+_JSON: Final = TypeAdapter(Any)
+
+
+class Verdict(StrEnum):
+    """What a run is told when it renews its lease."""
+
+    GO_ON = "go-on"
+    CANCEL = "cancel"
+    LOST = "lost"
+
+
+def connect(redis_url: str) -> Redis:
+    """A client that notices a silent server within seconds and tries a broken connection again."""
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
+        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
+    )
+
+
+class JobStore:
+    """Safe to share between threads. Every method raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, redis: Redis, *, keep_seconds: float) -> None:
+        """`keep_seconds`: how long after its end a job expires."""
+        self._redis = redis
+        self._keep_ms = int(keep_seconds * 1000)
+        self._create = redis.register_script(transitions.CREATE)
+        self._claim = redis.register_script(transitions.CLAIM)
+        self._renew = redis.register_script(transitions.RENEW)
+        self._preview = redis.register_script(transitions.PREVIEW)
+        self._finish = redis.register_script(transitions.FINISH)
+        self._cancel = redis.register_script(transitions.CANCEL)
+        self._heartbeat = redis.register_script(transitions.HEARTBEAT)
+        self._workers = redis.register_script(transitions.WORKERS)
+
+    def ping(self) -> None:
+        _answered(self._redis.ping)
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def now(self) -> datetime:
+        """Redis's clock: the one that every role shares."""
+        seconds, microseconds = cast(tuple[int, int], _answered(self._redis.time))
+        return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
+
+    def create(self, record: JobRecord, *, max_queued: int) -> None:
+        """Write a queued record. Raises QueueFull, having written nothing. Idempotent."""
+        rank = list(Priority).index(record.priority)
+        place = rank * _PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
+        said = self._run(self._create, record.id, max_queued, place, *_fields(record.model_dump(mode="json")))
+        if said == b"full":
+            raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
+
+    def get(self, job_id: str) -> JobRecord:
+        """Raises JobNotFound, for a malformed id too."""
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
+        pairs = cast(dict[bytes, bytes], _answered(lambda: self._redis.hgetall(_job_key(job_id))))
+        if not pairs:
+            raise JobNotFound(job_id)
+        return _record(pairs.items())
+
+    def claim(self, job_id: str, lease_seconds: float) -> JobRecord | None:
+        """Queued to processing, with the next attempt and a lease. None: not queued, or unknown.
+
+        Of any number of claims on one queued job exactly one gets it.
+        """
+        flat = self._run(self._claim, job_id, _ms(lease_seconds), uuid4().hex)
+        return _record(_paired(flat)) if flat else None
+
+    def renew(self, job_id: str, attempt: int, progress: JobProgress | None, lease_seconds: float) -> Verdict:
+        """Keep the lease of this attempt, publish its progress if given, and learn whether to go on."""
+        text = progress.model_dump_json() if progress else ""
+        return Verdict(self._run(self._renew, job_id, attempt, _ms(lease_seconds), text).decode())
+
+    def announce_preview(self, job_id: str, attempt: int, iteration: int) -> bool:
+        """Tell listeners that a newer preview is stored. False: this attempt no longer holds the job."""
+        return bool(self._run(self._preview, job_id, attempt, json.dumps({"iteration": iteration})))
+
+    def finish(self, job_id: str, attempt: int, status: JobStatus, **fields: Any) -> bool:
+        """Processing to a terminal state, with further fields of JobRecord. Idempotent.
+
+        False: this attempt does not hold the job any more; nothing was written.
+        """
+        if status not in TERMINAL:
+            raise ValueError(f"{status} is not a terminal state")
+        if unknown := fields.keys() - JobRecord.model_fields.keys():
+            raise ValueError(f"a record has no {', '.join(sorted(unknown))}")
+        return bool(self._run(self._finish, job_id, attempt, status, self._keep_ms, *_fields(fields)))
+
+    def request_cancel(self, job_id: str) -> JobRecord:
+        """Queued: canceled at once. Processing: flagged for the run. Terminal: unchanged.
+
+        Raises JobNotFound.
+        """
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
+        flat = self._run(self._cancel, job_id, self._keep_ms)
+        if not flat:
+            raise JobNotFound(job_id)
+        return _record(_paired(flat))
+
+    def queue_position(self, job_id: str) -> int | None:
+        """1 for the next to run; None for one that is not queued."""
+        rank = _answered(lambda: self._redis.zrank(_QUEUE, job_id))
+        return None if rank is None else cast(int, rank) + 1
+
+    def expect_room(self, max_queued: int) -> None:
+        """Raises QueueFull when as many jobs are queued."""
+        if self.queue_length() >= max_queued:
+            raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
+
+    def queue_length(self) -> int:
+        return cast(int, _answered(lambda: self._redis.zcard(_QUEUE)))
+
+    def heartbeat(self, worker_id: str, info: Mapping[str, str]) -> None:
+        """Say that a worker is alive, warm, and with which network, weights and device."""
+        keys = (_WORKERS_SEEN, _WORKERS_INFO)
+        args = (worker_id, json.dumps(dict(info)), _WORKER_FORGOTTEN_SECONDS * 1000)
+        _answered(lambda: self._heartbeat(keys=keys, args=args))
+
+    def workers(self) -> Workers:
+        """Workers heard of within WORKER_SEEN_SECONDS and what they said, the latest last."""
+        keys = (_WORKERS_SEEN, _WORKERS_INFO)
+        flat = _answered(lambda: self._workers(keys=keys, args=(WORKER_SEEN_SECONDS * 1000,)))
+        return {worker.decode(): json.loads(info) for worker, info in _paired(cast(list[bytes], flat))}
+
+    def _run(self, script: Script, job_id: str, *args: str | int) -> Any:
+        keys = (_job_key(job_id), f"strata:events:{job_id}", _QUEUE, _RUNNING)
+        return _answered(lambda: script(keys=keys, args=(job_id, *args)))
+
+
+def _job_key(job_id: str) -> str:
+    return f"strata:job:{job_id}"
+
+
+def _answered(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except _UNAVAILABLE as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _fields(values: Mapping[str, Any]) -> list[str]:
+    """field, JSON, field, JSON ..., as a script takes them."""
+    return [part for name, value in values.items() for part in (name, _JSON.dump_json(value).decode())]
+
+
+def _paired(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _record(pairs: Iterable[tuple[bytes, bytes]]) -> JobRecord:
+    """Each field is JSON already: the record's JSON is their concatenation."""
+    own = (b'"%b":%b' % (name, value) for name, value in pairs if not name.startswith(b"_"))
+    return JobRecord.model_validate_json(b"{" + b",".join(own) + b"}")
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
