@@ -17,6 +17,8 @@ BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS: Final = 60.0
 """A process that lived so long has recovered: its next death is a first one."""
 TICK_SECONDS: Final = 0.1
+PUMP_SECONDS: Final = 2.0
+"""How long the last lines of a process that ended are waited for."""
 
 _libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -48,6 +50,7 @@ class _Child:
     def __init__(self, role: Role) -> None:
         self.role = role
         self.process: subprocess.Popen[str] | None = None
+        self.pump: threading.Thread | None = None
         self.started = 0.0
         self.failures = 0
         self.due = 0.0
@@ -68,15 +71,17 @@ class _Child:
             preexec_fn=self._die_with_parent if _libc else None,
         )
         self.started = time.monotonic()
-        threading.Thread(target=self._pump, args=(self.process, say), daemon=True).start()
+        self.pump = threading.Thread(target=self._pump, args=(self.process, say), daemon=True)
+        self.pump.start()
 
     def _die_with_parent(self) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, int(self.role.orphaned))
 
     def _pump(self, process: subprocess.Popen[str], say: Say) -> None:
         assert process.stdout is not None  # noqa: S101 - asked for above
-        for line in process.stdout:
-            say(self.role, line.rstrip())
+        with process.stdout as lines:
+            for line in lines:
+                say(self.role, line.rstrip())
 
     @property
     def alive(self) -> bool:
@@ -88,10 +93,13 @@ class _Child:
                 self.process.send_signal(number)
 
     def sweep(self) -> None:
-        """Kill what the process started and left behind."""
+        """Kill the process and what it started and left behind."""
         if self.process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if self.pump is not None:
+            self.pump.join(PUMP_SECONDS)
 
 
 class Supervisor:
@@ -146,8 +154,6 @@ class Supervisor:
                 child.signal(number)
                 _until(lambda child=child: not child.alive or impatient.is_set(), seconds)  # type: ignore[misc]
             child.sweep()
-            if child.process is not None:
-                child.process.wait()
         self._children.clear()
 
 
