@@ -1,0 +1,1 @@
+"""HTTP only: FastAPI in front of core.jobs."""

@@ -1,0 +1,117 @@
+"""The OpenAPI document: what FastAPI derives, and what it cannot know."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api import problem_types
+from api.problem_types import ProblemType
+from api.problems import MEDIA_TYPE, Problem, of_fields
+from api.schemas import JobForm, JobRequest, ProblemDetails
+from core.jobs.errors import FieldProblem
+
+Responses = dict[int | str, dict[str, Any]]
+
+TITLE: Final = "Strata"
+VERSION: Final = "1"
+SUMMARY: Final = "Paint a photo in the style of other pictures, layer by layer."
+DESCRIPTION: Final = """\
+Send a photo and one or more pictures whose style to take; a worker paints the photo in that style. Which
+*layers* of the style count, from grain and colour to broad composition, is yours to weigh.
+
+1. **Submit**: `POST /v1/jobs` answers at once with a job.
+2. **Poll**: `GET /v1/jobs/{id}` until its status is `succeeded`, `failed` or `canceled`.
+3. **Fetch**: `GET /v1/jobs/{id}/image`.
+
+Every error is an `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); the kinds
+are listed at [/problems](/problems).
+"""
+TAGS: Final = [
+    {"name": "jobs", "description": "Submit a job, follow it, take its picture."},
+    {"name": "options", "description": "What can be asked for."},
+    {"name": "service", "description": "Is it well?"},
+]
+
+_REF: Final = "#/components/schemas/{model}"
+_ADDED: Final = (JobForm, JobRequest, ProblemDetails)
+"""Models that no signature shows."""
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The document of `app`, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=TITLE,
+            version=VERSION,
+            summary=SUMMARY,
+            description=DESCRIPTION,
+            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            tags=TAGS,
+            routes=app.routes,
+        )
+        _, added = models_json_schema([(model, "validation") for model in _ADDED], ref_template=_REF)
+        made["components"]["schemas"].update(added["$defs"])
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def problems(*kinds: ProblemType) -> Responses:
+    """The `responses` of an operation that may answer with these problems."""
+    found: Responses = {}
+    for status in dict.fromkeys(kind.status for kind in kinds):
+        alike = tuple(kind for kind in kinds if kind.status == status)
+        found[status] = _problem_response(" / ".join(f"{kind.title}." for kind in alike), alike)
+    return found
+
+
+def shown(status: int, example: Any, *, csv: str | None = None) -> Responses:
+    """The `responses` of an operation with an example of its JSON, and of the same as a table."""
+    content: dict[str, Any] = {"application/json": {"example": example}}
+    if csv is not None:
+        content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
+    return {status: {"content": content}}
+
+
+def binary(status: int, *media_types: str) -> Responses:
+    """The `responses` of an operation that answers with a file of one of these types."""
+    content = {media: {"schema": {"type": "string", "format": "binary"}} for media in media_types}
+    return {status: {"content": content}}
+
+
+def body_of(form: type[BaseModel], json: type[BaseModel], json_example: Mapping[str, Any]) -> dict[str, Any]:
+    """The request body of an operation that reads its body itself, as a form or as JSON."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"$ref": _REF.format(model=form.__name__)},
+                    "encoding": {"options": {"contentType": "application/json"}},
+                },
+                "application/json": {
+                    "schema": {"$ref": _REF.format(model=json.__name__)},
+                    "example": json_example,
+                },
+            },
+        }
+    }
+
+
+def _problem_response(description: str, kinds: tuple[ProblemType, ...]) -> dict[str, Any]:
+    examples = {kind.name: {"summary": kind.title, "value": _example(kind)} for kind in kinds}
+    schema = {"$ref": _REF.format(model=ProblemDetails.__name__)}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}}}
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    if kind.pointer is None:
+        return Problem(kind, kind.example).body("/v1/jobs")
+    return of_fields(kind, [FieldProblem(kind.pointer, kind.example)]).body("/v1/jobs")
+
+
+OTHERWISE: Final[Responses] = {"default": _problem_response("Any other problem.", (problem_types.INTERNAL_ERROR,))}
+"""For every operation: how an error looks that it does not foresee."""

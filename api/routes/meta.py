@@ -1,0 +1,127 @@
+"""What can be asked for, and whether the service is well."""
+
+from functools import cache
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, RedirectResponse
+
+from api import problem_types as types
+from api.deps import Service
+from api.openapi import problems, shown
+from api.problems import Problem
+from api.schemas import Health, PresetInfo, Presets, ProfileInfo, ReadyState
+from core.engine.architecture import ARCHITECTURES, STYLE_LAYERS
+from core.engine.options import PROFILES, StyleOptions
+from core.engine.presets import PRESETS, resolve
+
+router = APIRouter()
+
+_READY_EXAMPLE: Final = {
+    "status": "ready",
+    "parts": {
+        "redis": {"ok": True, "detail": "answers"},
+        "artifacts": {"ok": True, "detail": "writable"},
+        "worker": {"ok": True, "detail": "1 worker, heard of 3 s ago"},
+    },
+    "network": {"network": "vgg19", "weights": "seeded-v1", "device": "cpu"},
+}
+
+
+@cache
+def _options() -> dict[str, Any]:
+    schema = StyleOptions.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Options",
+        "x-layers": {name: list(architecture.layers) for name, architecture in ARCHITECTURES.items()},
+        "x-profiles": {profile.name: profile.layer_weights for profile in _profiles()},
+    }
+
+
+@cache
+def _presets() -> Presets:
+    return Presets(
+        presets=[
+            PresetInfo(name=name, source=preset.source, choices=preset.choices, options=resolve({"preset": name}))
+            for name, preset in PRESETS.items()
+        ],
+        profiles=_profiles(),
+    )
+
+
+def _profiles() -> list[ProfileInfo]:
+    return [
+        ProfileInfo(name=name, layer_weights=dict(zip(STYLE_LAYERS, ratios, strict=True)))
+        for name, ratios in PROFILES.items()
+    ]
+
+
+@router.get(
+    "/v1/options",
+    tags=["options"],
+    summary="List the options",
+    operation_id="getOptions",
+    response_description="A JSON Schema (2020-12) of a job's options.",
+)
+async def options() -> dict[str, Any]:
+    """Every option with its type, default, bounds, unit, source and effect, as a JSON Schema.
+
+    Beside the schema's own keywords: `x-layers`, the layers that each network has, and `x-profiles`, what the
+    named balances mean.
+    """
+    return _options()
+
+
+@router.get(
+    "/v1/presets",
+    tags=["options"],
+    summary="List the presets",
+    operation_id="getPresets",
+    response_description="Presets and profiles.",
+)
+async def presets() -> Presets:
+    """The published systems that can be asked for by name, each with its source and its options in full."""
+    return _presets()
+
+
+@router.get(
+    "/healthz",
+    tags=["service"],
+    summary="Is the process alive?",
+    operation_id="getHealth",
+    response_description="It is.",
+)
+async def healthz() -> Health:
+    """Answers as long as the process does, whatever the state of the rest."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    tags=["service"],
+    summary="Can work be taken and finished?",
+    operation_id="getReadiness",
+    response_model=ReadyState,
+    response_description="Every part works.",
+    responses=shown(200, _READY_EXAMPLE) | problems(types.NOT_READY),
+)
+def readyz(service: Service) -> JSONResponse:
+    """Names each part that is needed, and the network that draws. 503 while a part is missing.
+
+    The parts: `redis` answers; `artifacts` can be written; a `worker` was heard of within 30 s.
+    """
+    now = service.readiness()
+    parts = {name: {"ok": part.ok, "detail": part.detail} for name, part in now.parts.items()}
+    found = {"parts": parts, "network": now.network and dict(now.network)}
+    if now.ok:
+        return JSONResponse({"status": "ready"} | found)
+    missing = "; ".join(f"{name}: {part.detail}" for name, part in now.parts.items() if not part.ok)
+    raise Problem(types.NOT_READY, missing, more=found)
+
+
+@router.get("/", include_in_schema=False)
+async def home() -> RedirectResponse:
+    """The way in."""
+    return RedirectResponse("docs")

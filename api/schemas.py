@@ -1,0 +1,185 @@
+"""What travels over HTTP, as models: the source of the document and of every field's name and order."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
+
+from core.engine.options import MAX_STYLES, StyleOptions
+from core.jobs.record import (
+    JobError,
+    JobLosses,
+    JobMetrics,
+    JobProgress,
+    JobStatus,
+    Picture,
+    Priority,
+    StylePicture,
+)
+
+_DATA_EXAMPLE: Final = "data:image/png;base64,iVBORw0KGgo..."
+
+BinaryFile = Annotated[
+    bytes,
+    # Not contentMediaType, which is the newer spelling: Swagger UI shows a file picker for this one only.
+    WithJsonSchema({"type": "string", "format": "binary"}),
+]
+
+
+class RequestedOptions(StyleOptions):
+    """The options of a run. All may be left out: the preset, then the profile, fill what is not given."""
+
+
+# core.jobs resolves and checks the options, together with everything else that can be wrong; here they are
+# only shown.
+Options = Annotated[dict[str, Any], BeforeValidator(lambda value: value, json_schema_input_type=RequestedOptions)]
+Metadata = Annotated[dict[str, Any], Field(description="Anything of yours, a JSON object; comes back unchanged.")]
+PriorityText = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "enum": [p.value for p in Priority]}),
+    Field(description="Its queue."),
+]
+
+
+class JobForm(BaseModel):
+    """A job as multipart/form-data. For the document only: the parts are read in api.submission."""
+
+    content: Annotated[BinaryFile, Field(description="The photo: JPEG, PNG or WebP.")]
+    style: Annotated[
+        list[BinaryFile],
+        Field(
+            description=f"One to {MAX_STYLES} pictures whose style to take; repeat the part for more.",
+            min_length=1,
+            max_length=MAX_STYLES,
+        ),
+    ]
+    options: Options = Field({}, description="JSON.", examples=[{"profile": "abstract", "iterations": 200}])
+    priority: PriorityText = Priority.NORMAL.value
+    metadata: Metadata = {}
+
+
+class PictureSource(BaseModel):
+    """Where a picture comes from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: str = Field(description="A base64 data URI.", pattern="^data:", examples=[_DATA_EXAMPLE])
+
+
+class JobRequest(BaseModel):
+    """A job as application/json: the same names as the form's, pictures as references."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    content: Annotated[PictureSource, Field(description="The photo: JPEG, PNG or WebP.")]
+    style: list[PictureSource] = Field(
+        description=f"One to {MAX_STYLES} pictures whose style to take.",
+        # How many is for core.jobs to check, as for the form.
+        json_schema_extra={"minItems": 1, "maxItems": MAX_STYLES},
+    )
+    options: Options = Field({}, examples=[{"profile": "abstract", "iterations": 200}])
+    priority: PriorityText = Priority.NORMAL.value
+    metadata: Metadata = {}
+
+
+class JobUrls(BaseModel):
+    """Where everything about the job is."""
+
+    self: str
+    cancel: str
+    events: str
+    image: str
+    preview: str
+    losses: str
+
+
+class Job(BaseModel):
+    """A job, in every state. Times are RFC 3339 in UTC."""
+
+    id: str = Field(description="Sorts by age.")
+    status: JobStatus = Field(description="succeeded, failed and canceled are final.")
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = Field(description="When a worker last took it up.")
+    completed_at: AwareDatetime | None
+    expires_at: AwareDatetime | None = Field(description="When the job and its pictures are removed.")
+    queue_position: int | None = Field(description="1 for the next to run; null unless queued.")
+    priority: Priority
+    attempt: int = Field(description="How often a worker took it up.")
+    metadata: dict[str, Any] = Field(description="As it was sent.")
+    content: Picture
+    styles: tuple[StylePicture, ...]
+    options: StyleOptions = Field(description="Resolved in full: exactly what runs.")
+    progress: JobProgress = Field(description="Never null.")
+    outcome: str | None = Field(description="Why the run ended: finished, converged, diverged, deadline, canceled.")
+    metrics: JobMetrics | None = Field(description="Measures of the result; null until there is one.")
+    error: JobError | None = Field(description="Why it failed; null unless it did.")
+    warnings: tuple[str, ...] = Field(description="What the run wants known about itself.")
+    urls: JobUrls
+
+
+class LossPoint(JobLosses):
+    """The losses of one evaluation; all but `total` before any weight."""
+
+    iteration: int
+
+
+class PresetInfo(BaseModel):
+    """A named option set."""
+
+    name: str
+    source: str = Field(description="The publication.")
+    choices: str = Field(description="Where it leaves something open, and what was chosen.")
+    options: StyleOptions = Field(description="What runs when nothing but the preset is named.")
+
+
+class ProfileInfo(BaseModel):
+    """A named balance of the five style layers."""
+
+    name: str
+    layer_weights: dict[str, float]
+
+
+class Presets(BaseModel):
+    """What can be asked for by name."""
+
+    presets: list[PresetInfo]
+    profiles: list[ProfileInfo]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class PartState(BaseModel):
+    """One thing that is needed to take and finish work."""
+
+    ok: bool
+    detail: str
+
+
+class ReadyState(BaseModel):
+    """Whether work can be taken and finished."""
+
+    status: str = "ready"
+    parts: dict[str, PartState] = Field(description="redis, artifacts, worker.")
+    network: dict[str, str] | None = Field(description="What a live worker draws with: network, weights, device.")
+
+
+class FieldError(BaseModel):
+    """One field that is wrong."""
+
+    pointer: str = Field(description="JSON Pointer into the request.", examples=["/options/iterations"])
+    detail: str
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(description="The kind of problem; a path here that explains it.")
+    title: str
+    status: int
+    detail: str = Field(description="What went wrong this time, and what is allowed.")
+    instance: str = Field(description="The path that was asked for.")
+    errors: list[FieldError] | SkipJsonSchema[None] = Field(None, description="The fields that are wrong.")
