@@ -30,6 +30,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(meta.router)
     pages.install(app)
     problems.install(app)
-    app.add_middleware(LoopbackGuard)
+    app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names)
     app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)  # added last: sees a request first
     return app

@@ -8,7 +8,7 @@ from core.engine.architecture import STYLE_LAYERS
 from core.engine.presets import resolve
 from core.jobs.record import JobLosses, JobMetrics, JobProgress, JobStatus, Picture, Priority, StylePicture
 
-JOB_ID: Final = "0198c0de7a3b7c41a2f0d1e2c3b4a596"
+JOB_ID: Final = "0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596"
 _HOME: Final = f"http://127.0.0.1:8000/v1/jobs/{JOB_ID}"
 _THEN: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI derives, and what it cannot know."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -40,6 +40,21 @@ _REF: Final = "#/components/schemas/{model}"
 _ADDED: Final = (JobForm, JobRequest, ProblemDetails)
 """Models that no signature shows."""
 
+_HEADERS: Final = {
+    "Location": {
+        "description": "Where the job is.",
+        "schema": {"type": "string", "format": "uri"},
+    },
+    "Retry-After": {
+        "description": "Seconds until another look is worth it; only while the job is unfinished.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "ETag": {
+        "description": "Of exactly this answer; send it back as If-None-Match.",
+        "schema": {"type": "string"},
+    },
+}
+
 
 def document(app: FastAPI) -> dict[str, Any]:
     """The document of `app`, made once."""
@@ -68,12 +83,12 @@ def problems(*kinds: ProblemType) -> Responses:
     return found
 
 
-def shown(status: int, example: Any, *, csv: str | None = None) -> Responses:
+def shown(status: int, example: Any, *, csv: str | None = None, headers: Iterable[str] = ()) -> Responses:
     """The `responses` of an operation with an example of its JSON, and of the same as a table."""
     content: dict[str, Any] = {"application/json": {"example": example}}
     if csv is not None:
         content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
-    return {status: {"content": content}}
+    return {status: {"content": content, "headers": {name: _HEADERS[name] for name in headers}}}
 
 
 def binary(status: int, *media_types: str) -> Responses:

@@ -80,7 +80,7 @@ JOB_NOT_FOUND: Final = ProblemType(
     404,
     "There is no such job",
     "The id is unknown or malformed, or the job belongs to somebody else.",
-    "There is no job '0198c0de'.",
+    "There is no job '0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596'.",
 )
 NOT_FOUND: Final = ProblemType(
     "not-found",

@@ -29,12 +29,16 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0",
         description="Broker, records and events: redis://, rediss:// or unix:///path/to/socket.",
     )
-    artifacts: str = Field(
-        "./.strata/artifacts", description="Where pictures are kept: a folder or file:// URL."
-    )
+    artifacts: str = Field("./.strata/artifacts", description="Where pictures are kept: a folder or file:// URL.")
     weights: str = Field("auto", description="auto, pretrained, embedded, seeded, or the path of a file.")
     weights_dir: Path = Field(
         default_factory=_hub_checkpoints, description="Where downloaded parameters are looked for and put."
+    )
+
+    allowed_hosts: str = Field(
+        "",
+        description="Host names, separated by commas, that the API answers to when it listens on loopback, beside"
+        " the loopback ones: those of a proxy on the same machine.",
     )
 
     max_picture_bytes: Annotated[int, Field(gt=0)] = 25 * MEGA
@@ -56,9 +60,7 @@ class Settings(BaseSettings):
     result_days: Annotated[float, Field(gt=0)] = 7
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="CPU threads of a worker; 0 for one per core."
-    )
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of a worker; 0 for one per core.")
 
     @field_validator("redis_url")
     @classmethod
@@ -67,6 +69,10 @@ class Settings(BaseSettings):
         if scheme not in ("redis", "rediss", "unix"):
             raise ValueError(f"{scheme or url!r} is not a Redis URL; use redis://, rediss:// or unix:///path")
         return url
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
 
     @property
     def broker_url(self) -> str:

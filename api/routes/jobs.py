@@ -42,7 +42,7 @@ _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it alrea
     operation_id="submitJob",
     response_model=Job,
     response_description="Accepted: the job as queued. Location is where to look for it.",
-    responses=shown(202, examples.QUEUED)
+    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag"))
     | problems(
         types.INVALID_REQUEST,
         types.UNUSABLE_PICTURE,
@@ -79,7 +79,7 @@ def _submitted(request: Request, service: Service, sent: Submission) -> Response
     operation_id="getJob",
     response_model=Job,
     response_description="The job, whatever its state.",
-    responses=shown(200, examples.SUCCEEDED) | _UNCHANGED | _ABOUT_ONE_JOB,
+    responses=shown(200, examples.SUCCEEDED, headers=("Retry-After", "ETag")) | _UNCHANGED | _ABOUT_ONE_JOB,
 )
 def look(request: Request, service: Service, job_id: str) -> Response:
     """Status, progress, and in the end metrics or error.
@@ -116,7 +116,10 @@ def cancel(request: Request, service: Service, job_id: str) -> Response:
     operation_id="getJobImage",
     response_class=Response,
     response_description="The picture.",
-    responses=binary(200, *(e.media_type for e in ENCODINGS.values())) | _UNCHANGED | _ABOUT_A_PART,
+    responses=binary(200, *(e.media_type for e in ENCODINGS.values()))
+    | _UNCHANGED
+    | _ABOUT_A_PART
+    | problems(types.INVALID_REQUEST),
 )
 def image(
     request: Request,
