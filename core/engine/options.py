@@ -51,11 +51,9 @@ LEARNING_RATES: Final[dict[OptimizerName, float]] = {"lbfgs": 1.0, "adam": 0.02,
 gradient of a picture is spread over all its values."""
 
 
-def _knob(
-    default: Any, effect: str, *, unit: str | None = None, source: str | None = None, **bounds: Any
-) -> Any:
+def _knob(default: Any, effect: str, *, unit: str | None = None, source: str | None = None, **bounds: Any) -> Any:
     """A field whose schema also says its unit and where its default comes from."""
-    extra = {key: value for key, value in (("unit", unit), ("source", source)) if value is not None}
+    extra: dict[str, Any] = {key: value for key, value in (("unit", unit), ("source", source)) if value is not None}
     return Field(default, description=effect, json_schema_extra=extra, **bounds)
 
 
@@ -116,9 +114,7 @@ class StyleOptions(BaseModel):
     style_blend: Annotated[tuple[Weight, ...], Field(max_length=MAX_STYLES)] = _knob(
         (), "One weight for each style picture, in their order; empty means all alike.", unit="ratio"
     )
-    blend_mode: BlendMode = _knob(
-        "gram", "gram aims at one mixed look; loss pulls towards every style at once."
-    )
+    blend_mode: BlendMode = _knob("gram", "gram aims at one mixed look; loss pulls towards every style at once.")
     optimizer: OptimizerName = _knob("lbfgs", "The algorithm that moves the picture.")
     learning_rate: Annotated[float, Field(gt=0, le=1e6, strict=True)] = _knob(
         LEARNING_RATES["lbfgs"], "Step length; unset, each optimiser has its own.", unit="0..1 picture values"

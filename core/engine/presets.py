@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 from core.engine.architecture import ARCHITECTURES, STYLE_LAYERS
 from core.engine.options import LEARNING_RATES, PROFILES, PresetName, StyleOptions
 
-
 T = TypeVar("T")
 
 

@@ -45,8 +45,9 @@ class Progress:
     height: int
     losses: Losses
     seconds: float
-    picture: Callable[[], Tensor]
-    """The current picture, (3, height, width) in 0..1 on the CPU. Costs a copy: call it only when needed."""
+    picture: Callable[[], Tensor] | None
+    """The current picture, (3, height, width) in 0..1 on the CPU: there every `preview_every` evaluations.
+    Calling it costs a copy."""
 
 
 OnProgress = Callable[[Progress], Ended | None]

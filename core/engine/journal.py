@@ -1,0 +1,92 @@
+"""What a run notes of itself: losses, the best iterate, each layer's influence, and when it is over."""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Final
+
+from torch import Tensor
+
+from core.engine.options import StyleOptions
+from core.engine.progress import Ended, Losses
+
+_DIVERGED: Final = 100.0
+"""A loss this many times the first one's, or one that is no number, will not come back."""
+
+_PLATEAU: Final = 20
+"""Evaluations over which an early stop looks."""
+
+_INFLUENCE_SAMPLES: Final = 3
+"""Layer gradients are taken apart this often in a run; each costs about as much as three evaluations."""
+
+
+class Journal:
+    """The one place that holds what happened so far in a run."""
+
+    def __init__(self, options: StyleOptions, begun: float) -> None:
+        """begun: `time.perf_counter()` at the start of the run."""
+        self._options = options
+        self._begun = begun
+        self._best: tuple[float, Tensor] | None = None
+        self._stage_began = 0
+        self._influence: list[Mapping[str, float]] = []
+        self.losses: list[Losses] = []
+        self.seconds_to_first_iteration = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return perf_counter() - self._begun
+
+    @property
+    def iteration(self) -> int:
+        return len(self.losses)
+
+    def begin_stage(self) -> None:
+        """Another size begins: its losses do not compare with those before."""
+        self._best, self._stage_began = None, len(self.losses)
+
+    def wants_influence(self) -> bool:
+        """Whether the coming evaluation is one of those, evenly spread, that are taken apart by layer."""
+        step = max(1, self._options.iterations // _INFLUENCE_SAMPLES)
+        return (self.iteration + 1) % step == 0
+
+    def note(self, picture: Tensor, losses: Losses) -> None:
+        if not self.losses:
+            self.seconds_to_first_iteration = self.seconds
+        self.losses.append(losses)
+        if self._best is None or losses.total < self._best[0]:
+            self._best = losses.total, picture.detach()
+
+    def note_influence(self, norms: Mapping[str, float]) -> None:
+        """Norms of each style layer's weighted gradient."""
+        total = sum(norms.values())
+        if total > 0:
+            self._influence.append({layer: norm / total for layer, norm in norms.items()})
+
+    @property
+    def best(self) -> Tensor:
+        """The iterate with the lowest loss of this stage. Raises LookupError before the first evaluation."""
+        if self._best is None:
+            raise LookupError("nothing was evaluated yet")
+        return self._best[1]
+
+    @property
+    def influence(self) -> dict[str, float]:
+        """Mean share of each layer in the style gradient's norm."""
+        layers = self._influence[0] if self._influence else ()
+        return {layer: sum(s[layer] for s in self._influence) / len(self._influence) for layer in layers}
+
+    def verdict(self) -> Ended | None:
+        """Why the run should end after the evaluation noted last, if it should."""
+        last, first = self.losses[-1].total, self.losses[self._stage_began].total
+        if not abs(last) < float("inf") or last > _DIVERGED * abs(first):
+            return Ended.DIVERGED
+        if self.seconds > self._options.timeout_seconds:
+            return Ended.DEADLINE
+        return Ended.CONVERGED if self._on_plateau() else None
+
+    def _on_plateau(self) -> bool:
+        if self._options.early_stop is None or self.iteration - self._stage_began <= _PLATEAU:
+            return False
+        before, now = self.losses[-1 - _PLATEAU].total, self.losses[-1].total
+        return before - now < self._options.early_stop * abs(before)

@@ -1,0 +1,151 @@
+"""Quality measures of a finished picture. A measure that cannot be computed is None, with a reason.
+
+All in float32, whatever the run computed in. LPIPS and SSIM compare with the content alone and so reward
+doing nothing: an unstylised copy scores perfectly. The style distance stands beside them for that reason, and
+is told for the unstylised content too, so that one can say how far of the way a picture went.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.engine.architecture import CONTENT_LAYER, STYLE_LAYERS
+from core.engine.errors import PictureError
+from core.engine.geometry import fit
+from core.engine.losses import gram, relative_l2
+from core.engine.network import Network
+from core.engine.perceptual import Lpips
+from core.engine.pixels import resize
+
+_WINDOW: Final = 11
+_SIGMA: Final = 1.5
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Measures of one picture; `unavailable` says why a None is None.
+
+    lpips, ssim, psnr (dB), content_distance: against the content. style_distance: relative Gram error averaged over
+    relu1_1 .. relu5_1 and, by blend weight, over the styles: always this definition, whatever was optimised.
+    content_style_distance: the same for the unstylised content.
+    """
+
+    lpips: float | None = None
+    ssim: float | None = None
+    psnr: float | None = None
+    content_distance: float | None = None
+    style_distance: float | None = None
+    style_distance_by_layer: Mapping[str, float] | None = None
+    style_distance_by_style: tuple[float, ...] | None = None
+    content_style_distance: float | None = None
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def measure(
+    content: Tensor,
+    styles: Sequence[Tensor],
+    blend: Sequence[float],
+    picture: Tensor,
+    network: Network,
+    lpips: Lpips,
+) -> Measures:
+    """Measure a picture (3, H, W) against its content and styles, (3, h, w) of any size, all in 0..1.
+
+    The content is brought to the picture's size, styles to its longer side. blend: one share a style, summing to 1.
+    """
+    size = (picture.shape[-1], picture.shape[-2])
+    x, reference = (_place(resize(p, size), network) for p in (picture, content))
+    scaled = [_place(resize(s, fit((s.shape[-1], s.shape[-2]), max(size))), network) for s in styles]
+    reasons: dict[str, str] = {}
+    against_content = Measures(
+        ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
+        psnr=_unless(reasons, "psnr", lambda: psnr(x, reference)),
+        lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
+    )
+    try:
+        return replace(_feature_distances(against_content, x, reference, scaled, blend, network), unavailable=reasons)
+    except PictureError as error:
+        names = ("content_distance", "style_distance", "style_distance_by_layer", "content_style_distance")
+        return replace(against_content, unavailable=reasons | dict.fromkeys(names, str(error)))
+
+
+def _feature_distances(
+    measures: Measures, x: Tensor, content: Tensor, styles: Sequence[Tensor], blend: Sequence[float], network: Network
+) -> Measures:
+    trunk = network.to(torch.float32).trunk([*STYLE_LAYERS, CONTENT_LAYER])
+    seen, seen_content = trunk(x), trunk(content)
+    grams, content_grams = _grams(seen), _grams(seen_content)
+    targets = [_grams(trunk(style)) for style in styles]
+    errors = [_errors(grams, target) for target in targets]
+    by_style = tuple(_mean(list(e.values())) for e in errors)
+    content_by_style = [_mean(list(_errors(content_grams, target).values())) for target in targets]
+    return replace(
+        measures,
+        content_distance=float(relative_l2(seen[CONTENT_LAYER], seen_content[CONTENT_LAYER])),
+        style_distance=_blended(by_style, blend),
+        style_distance_by_layer={layer: _blended([e[layer] for e in errors], blend) for layer in STYLE_LAYERS},
+        style_distance_by_style=by_style,
+        content_style_distance=_blended(content_by_style, blend),
+    )
+
+
+def ssim(x: Tensor, y: Tensor) -> float:
+    """Structural similarity of (1, C, H, W) pictures in 0..1, mean over channels and valid positions; 1 is equal.
+
+    Gaussian window of 11, sigma 1.5, K = (0.01, 0.03), data range 1. Wang et al. 2004.
+    Raises PictureError when a side is shorter than the window.
+    """
+    if min(x.shape[-2:]) < _WINDOW:
+        raise PictureError(f"the picture is smaller than the {_WINDOW} pixel window of SSIM")
+    line = torch.exp(-((torch.arange(_WINDOW) - _WINDOW // 2) ** 2) / (2 * _SIGMA**2))
+    window = (line[:, None] * line / line.sum() ** 2).to(x)[None, None]
+
+    def local(values: Tensor) -> Tensor:
+        return F.conv2d(values.flatten(0, 1)[:, None], window)
+
+    mx, my = local(x), local(y)
+    vx, vy, cov = local(x * x) - mx * mx, local(y * y) - my * my, local(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    score = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    return float(score.mean())
+
+
+def psnr(x: Tensor, y: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in 0..1. Raises PictureError for identical ones (infinite)."""
+    error = F.mse_loss(x, y)
+    if error == 0:
+        raise PictureError("the pictures are identical; their ratio is infinite")
+    return float(-10 * error.log10())
+
+
+def _unless(reasons: dict[str, str], name: str, compute: Callable[[], float]) -> float | None:
+    try:
+        return compute()
+    except PictureError as error:
+        reasons[name] = str(error)
+        return None
+
+
+def _place(picture: Tensor, network: Network) -> Tensor:
+    return picture.to(network.device, torch.float32).unsqueeze(0)
+
+
+def _grams(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {layer: gram(features[layer]) for layer in STYLE_LAYERS}
+
+
+def _errors(grams: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, float]:
+    return {layer: float(relative_l2(grams[layer], targets[layer])) for layer in STYLE_LAYERS}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _blended(values: Sequence[float], blend: Sequence[float]) -> float:
+    return sum(b * v for b, v in zip(blend, values, strict=True))

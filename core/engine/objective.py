@@ -1,0 +1,141 @@
+"""The objective L(x) = alpha L_content + beta sum_l w_l E_l + gamma L_tv. Nowhere else meets a weight a loss."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.engine import losses
+from core.engine.losses import Statistics
+from core.engine.options import StyleOptions
+from core.engine.progress import Losses
+
+Features = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One weighted loss. `loss(picture, features)` is raw; `weight` already holds every factor."""
+
+    name: str
+    weight: float
+    loss: Callable[[Tensor, Features], Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An objective at one picture: the weighted total, and the raw loss of each term, all scalars."""
+
+    total: Tensor
+    raw: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weighted terms. `style_shares` are the normalised layer weights w_l."""
+
+    terms: tuple[Term, ...]
+    content_shares: Mapping[str, float]
+    style_shares: Mapping[str, float]
+
+    def __call__(self, picture: Tensor, features: Features) -> Evaluation:
+        raw = {term.name: term.loss(picture, features) for term in self.terms}
+        total = torch.stack([term.weight * raw[term.name] for term in self.terms if term.weight]).sum()
+        return Evaluation(total, raw)
+
+    def tell(self, evaluation: Evaluation) -> Losses:
+        """The evaluation as plain numbers, the terms' raw values before any weight."""
+        names = list(evaluation.raw)
+        values = torch.stack([evaluation.total, *evaluation.raw.values()]).tolist()  # one copy off the device
+        raw = dict(zip(names, values[1:], strict=True))
+        by_layer = {layer: raw[style_term(layer)] for layer in self.style_shares}
+        return Losses(
+            total=values[0],
+            content=sum(share * raw[content_term(layer)] for layer, share in self.content_shares.items()),
+            style=sum(share * by_layer[layer] for layer, share in self.style_shares.items()),
+            tv=raw["tv"],
+            style_by_layer=by_layer,
+        )
+
+
+def style_term(layer: str) -> str:
+    return f"style/{layer}"
+
+
+def content_term(layer: str) -> str:
+    return f"content/{layer}"
+
+
+def shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights divided by their sum, those of 0 left out, by name: only ratios matter, never order."""
+    total = sum(weights[name] for name in sorted(weights))
+    return {name: weights[name] / total for name in sorted(weights) if weights[name] > 0}
+
+
+def content_layers(options: StyleOptions) -> dict[str, float]:
+    """Content layers in use with their shares."""
+    return shares(options.content_layers) if options.content_weight else {}
+
+
+def style_layers(options: StyleOptions) -> dict[str, float]:
+    """Style layers in use with their shares."""
+    return shares(options.layer_weights) if options.style_weight else {}
+
+
+def blend_weights(options: StyleOptions, styles: int) -> list[float]:
+    """One share for each style picture; they sum to 1."""
+    given = options.style_blend or (1.0,) * styles
+    return [weight / sum(given) for weight in given]
+
+
+def describe_style(options: StyleOptions, features: Features) -> dict[str, Statistics]:
+    """What is kept of one style picture: its statistics at each style layer in use."""
+    form = losses.STYLE_FORMS[options.style_loss, options.distance]
+    return {layer: form.describe(features[layer]) for layer in style_layers(options)}
+
+
+def build(options: StyleOptions, content: Features, styles: Sequence[Mapping[str, Statistics]]) -> Objective:
+    """The objective of a run at one size.
+
+    content: activations of the content picture; styles: `describe_style` of each style picture, in order.
+    """
+    content_shares, style_shares = content_layers(options), style_layers(options)
+    blending = blend_weights(options, len(styles))
+    terms = [
+        *(_content(options, layer, share, content[layer]) for layer, share in content_shares.items()),
+        *(
+            Term(style_term(layer), options.style_weight * share, _style_loss(options, layer, styles, blending))
+            for layer, share in style_shares.items()
+        ),
+        Term("tv", options.tv_weight, lambda picture, _: losses.TV_FORMS[options.tv_loss](losses.wide(picture))),
+    ]
+    return Objective(tuple(terms), content_shares, style_shares)
+
+
+def _content(options: StyleOptions, layer: str, share: float, target: Tensor) -> Term:
+    form = losses.CONTENT_FORMS[options.content_loss, options.distance]
+    wide_target = losses.wide(target)
+
+    def loss(_: Tensor, features: Features) -> Tensor:
+        return form(losses.wide(features[layer]), wide_target)
+
+    return Term(content_term(layer), options.content_weight * share, loss)
+
+
+def _style_loss(
+    options: StyleOptions, layer: str, styles: Sequence[Mapping[str, Statistics]], blending: Sequence[float]
+) -> Callable[[Tensor, Features], Tensor]:
+    form = losses.STYLE_FORMS[options.style_loss, options.distance]
+    targets = [style[layer] for style in styles]
+    if options.blend_mode == "gram":
+        targets, blending = [losses.blend(targets, list(blending))], [1.0]
+
+    def loss(_: Tensor, features: Features) -> Tensor:
+        found = form.describe(features[layer])
+        return sum(
+            (b * form.compare(found, target) for b, target in zip(blending, targets, strict=True)),
+            start=found[0].new_zeros(()),
+        )
+
+    return loss

@@ -1,0 +1,181 @@
+"""Optimisers behind one step interface: a gradient at the picture in, the next picture out.
+
+The driver evaluates once per step, so N iterations are N evaluations. Pictures are (1, 3, H, W). None of
+them searches along the line, stops by itself or clamps behind the driver's back: L-BFGS moves freely
+(a clamp between evaluations would make its differences lie), the others are projected onto 0..1 after
+each step, which for them is the projected gradient method.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+
+from core.engine.options import OptimizerName
+
+
+class Optimizer(Protocol):
+    """One algorithm and its state for one run."""
+
+    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        """The next picture. `gradient` is that of the objective at `picture`; both (1, 3, H, W)."""
+
+    def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Optimizer":
+        """The optimiser to go on with at another size; `resize` maps a picture-shaped tensor there."""
+
+
+class LBFGS:
+    """Limited-memory BFGS, Nocedal and Wright 2006, algorithm 7.5, without line search.
+
+    Same iterates as torch.optim.LBFGS at one evaluation a step. The history is kept in two stacked
+    (history, 3 H W) buffers and the direction computed in the compact form of Byrd, Nocedal and Schnabel
+    1994, so that a step is four passes over them whatever their number, instead of 4 x history small ones.
+    """
+
+    def __init__(self, learning_rate: float, history: int = 20) -> None:
+        self._rate = learning_rate
+        self._history = history
+        self._pairs: _Pairs | None = None
+        self._previous: tuple[Tensor, Tensor] | None = None  # the last step taken and the gradient it started from
+
+    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        g = gradient.flatten()
+        if self._previous is None:
+            self._pairs = _Pairs(self._history, g)
+            # The first step is bounded as torch.optim.LBFGS bounds it: there is no curvature to scale by yet.
+            s = -g * (min(1.0, 1.0 / max(float(g.abs().sum()), _NO_GRADIENT)) * self._rate)
+        else:
+            assert self._pairs is not None  # noqa: S101 - set with _previous
+            last_step, last_gradient = self._previous
+            self._pairs.add(last_step, g - last_gradient)
+            s = self._pairs.direction(g) * self._rate
+        self._previous = (s, g)
+        return picture + s.view_as(picture)
+
+    def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "LBFGS":
+        # Curvature belongs to its own resolution; a fresh start is cheaper than a wrong model.
+        return LBFGS(self._rate, self._history)
+
+
+_NO_GRADIENT: Final = 1e-300
+_CURVATURE: Final = 1e-10
+"""Least cosine between s and y that counts as positive curvature: relative, so no loss's scale matters."""
+
+
+class _Pairs:
+    """The newest (s, y) pairs in ring buffers, with the inner products the compact form needs."""
+
+    def __init__(self, capacity: int, like: Tensor) -> None:
+        self._s = like.new_empty(capacity, like.numel())
+        self._y = like.new_empty(capacity, like.numel())
+        self._sy = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._yy = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._order: list[int] = []  # slots, oldest first
+
+    def add(self, s: Tensor, y: Tensor) -> None:
+        if not s @ y > _CURVATURE * s.norm() * y.norm():
+            return  # no positive curvature along s: the pair would make the model indefinite
+        capacity = len(self._s)
+        slot = len(self._order) if len(self._order) < capacity else self._order.pop(0)
+        self._order.append(slot)
+        self._s[slot], self._y[slot] = s, y
+        used = max(self._order) + 1
+        self._sy[slot, :used] = (self._y[:used] @ s).double().cpu()
+        self._sy[:used, slot] = (self._s[:used] @ y).double().cpu()
+        self._yy[slot, :used] = self._yy[:used, slot] = (self._y[:used] @ y).double().cpu()
+
+    def direction(self, g: Tensor) -> Tensor:
+        """-H g. Byrd, Nocedal and Schnabel 1994, theorem 2.2, with H_0 = (s y / y y) of the newest pair."""
+        if not self._order:
+            return -g
+        order = torch.tensor(self._order)
+        sy, yy = self._sy[order][:, order], self._yy[order][:, order]
+        newest = order[-1]
+        gamma = self._sy[newest, newest] / self._yy[newest, newest]
+        used = len(order)
+        p = (self._s[:used] @ g).double().cpu()[order]
+        q = (self._y[:used] @ g).double().cpu()[order]
+        upper = sy.triu()
+        u = torch.linalg.solve_triangular(upper, p[:, None], upper=True)
+        inner = (sy.diag().diag() + gamma * yy) @ u - gamma * q[:, None]
+        v = torch.linalg.solve_triangular(upper.T, inner, upper=False)
+        along_s, along_y = torch.zeros(used, dtype=torch.float64), torch.zeros(used, dtype=torch.float64)
+        along_s[order], along_y[order] = v[:, 0], -gamma * u[:, 0]
+        h = float(gamma) * g + along_s.to(g) @ self._s[:used] + along_y.to(g) @ self._y[:used]
+        return -h
+
+
+class Adam:
+    """Kingma and Ba 2015, arXiv 1412.6980, algorithm 1, with its default decay rates."""
+
+    _DECAY: Final = (0.9, 0.999)
+    _EPSILON: Final = 1e-8
+
+    def __init__(self, learning_rate: float) -> None:
+        self._rate = learning_rate
+        self._moments: tuple[Tensor, Tensor] | None = None
+        self._steps = 0
+
+    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        m, v = self._moments or (torch.zeros_like(gradient), torch.zeros_like(gradient))
+        b1, b2 = self._DECAY
+        m = m.lerp(gradient, 1 - b1)
+        v = v * b2 + gradient.square() * (1 - b2)
+        self._moments, self._steps = (m, v), self._steps + 1
+        scale = (v / (1 - b2**self._steps)).sqrt() + self._EPSILON
+        return (picture - self._rate / (1 - b1**self._steps) * m / scale).clamp(0, 1)
+
+    def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Adam":
+        """Moments are carried over, as crowsonkb does; the second must stay positive."""
+        carried = Adam(self._rate)
+        if self._moments is not None:
+            m, v = self._moments
+            carried._moments, carried._steps = (resize(m), resize(v).clamp_min(0)), self._steps
+        return carried
+
+
+class Adagrad:
+    """Duchi, Hazan and Singer 2011, diagonal version."""
+
+    _EPSILON: Final = 1e-10
+
+    def __init__(self, learning_rate: float) -> None:
+        self._rate = learning_rate
+        self._sum: Tensor | None = None
+
+    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        self._sum = gradient.square() + (0 if self._sum is None else self._sum)
+        return (picture - self._rate * gradient / (self._sum.sqrt() + self._EPSILON)).clamp(0, 1)
+
+    def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Adagrad":
+        carried = Adagrad(self._rate)
+        carried._sum = None if self._sum is None else resize(self._sum).clamp_min(0)
+        return carried
+
+
+class SGD:
+    """Gradient descent with heavy-ball momentum 0.9. Polyak 1964."""
+
+    _MOMENTUM: Final = 0.9
+
+    def __init__(self, learning_rate: float) -> None:
+        self._rate = learning_rate
+        self._velocity: Tensor | None = None
+
+    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        self._velocity = gradient if self._velocity is None else self._MOMENTUM * self._velocity + gradient
+        return (picture - self._rate * self._velocity).clamp(0, 1)
+
+    def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "SGD":
+        carried = SGD(self._rate)
+        carried._velocity = None if self._velocity is None else resize(self._velocity)
+        return carried
+
+
+OPTIMIZERS: Final[Mapping[OptimizerName, Callable[[float], Optimizer]]] = {
+    "lbfgs": LBFGS,
+    "adam": Adam,
+    "adagrad": Adagrad,
+    "sgd": SGD,
+}

@@ -1,0 +1,106 @@
+"""What a run looks at: the pictures it was given, and at each size the objective made from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.engine import objective
+from core.engine.color import match_palette, with_colors_of
+from core.engine.errors import OptionsError
+from core.engine.geometry import Size, fit
+from core.engine.losses import Statistics
+from core.engine.network import Network, Trunk, resolve_dtype
+from core.engine.objective import Evaluation, Objective
+from core.engine.options import StyleOptions
+from core.engine.pixels import resize
+from core.engine.pyramid import Stage
+from core.engine.warp import Shift
+
+
+@dataclass(frozen=True)
+class View:
+    """One size of a run. content and styles: (1, 3, H, W) at this size."""
+
+    content: Tensor
+    styles: tuple[Tensor, ...]
+    options: StyleOptions
+    trunk: Trunk
+    content_trunk: Trunk
+    style_statistics: tuple[Mapping[str, Statistics], ...]
+    objective: Objective
+
+    def evaluate(self, picture: Tensor, shift: Shift | None = None) -> Evaluation:
+        """The objective at a picture (1, 3, H, W), differentiable.
+
+        Under a shift the content is shifted alike, so that it stays sharp.
+        """
+        if shift is None:
+            return self.objective(picture, self.trunk(picture))
+        with torch.no_grad():
+            content = self.content_trunk(shift(self.content))
+        return objective.build(self.options, content, self.style_statistics)(picture, self.trunk(shift(picture)))
+
+
+class Scene:
+    """The pictures of a run, (3, H, W) in 0..1 at any size, on the network's device."""
+
+    def __init__(
+        self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None, options: StyleOptions, network: Network
+    ) -> None:
+        if not styles or len(options.style_blend or styles) != len(styles):
+            raise OptionsError(
+                f"style_blend has {len(options.style_blend)} weights for {len(styles)} style pictures; give one each"
+            )
+        self.options = options
+        self._network = network.to(resolve_dtype(options.dtype, network.device))
+        self.content = self._place(content)
+        self._styles = tuple(self._place(style) for style in styles)
+        self.upload = None if init is None else self._place(init)
+        self.blend = objective.blend_weights(options, len(styles))
+
+    @property
+    def size(self) -> Size:
+        return size_of(self.content)
+
+    @torch.no_grad()
+    def at(self, stage: Stage) -> View:
+        """Everything the objective needs at a size, computed once."""
+        options = self.options
+        content = resize(self.content, stage.size)
+        longer = max(1, round(stage.longer * options.style_scale))
+        styles = tuple(resize(style, fit(size_of(style), longer)) for style in self._styles)
+        if options.color == "match":
+            styles = tuple(match_palette(style, content) for style in styles)
+        content_layers, style_layers = objective.content_layers(options), objective.style_layers(options)
+        content_trunk = self._trunk(content_layers)
+        style_trunk = self._trunk(style_layers)
+        statistics = tuple(objective.describe_style(options, style_trunk(style)) for style in styles)
+        return View(
+            content,
+            styles,
+            options,
+            self._trunk([*content_layers, *style_layers]),
+            content_trunk,
+            statistics,
+            objective.build(options, content_trunk(content), statistics),
+        )
+
+    def finish(self, picture: Tensor) -> Tensor:
+        """What a person gets to see of an iterate: (3, H, W) float32 in 0..1 on the CPU."""
+        if self.options.color == "content":
+            picture = with_colors_of(resize(self.content, size_of(picture)), picture)
+        return picture.detach().squeeze(0).float().clamp(0, 1).cpu()
+
+    def _trunk(self, layers: Sequence[str] | Mapping[str, float]) -> Trunk:
+        return self._network.trunk(layers, self.options.pooling, self.options.padding)
+
+    def _place(self, picture: Tensor) -> Tensor:
+        # The picture itself is at least float32 even when the network computes in bfloat16: its steps are small.
+        dtype = torch.promote_types(self._network.dtype, torch.float32)
+        return picture.to(self._network.device, dtype).unsqueeze(0)
+
+
+def size_of(picture: Tensor) -> Size:
+    return picture.shape[-1], picture.shape[-2]
