@@ -1,6 +1,7 @@
 """What a run notes of itself: losses, the best iterate, each layer's influence, and when it is over."""
 
 from collections.abc import Mapping
+from math import isfinite
 from time import perf_counter
 from typing import Final
 
@@ -10,7 +11,9 @@ from core.engine.options import StyleOptions
 from core.engine.progress import Ended, Losses
 
 _DIVERGED: Final = 100.0
-"""A loss this many times the first one's, or one that is no number, will not come back."""
+_PATIENCE: Final = 20
+"""A loss that stays this many times above the first one's for so many evaluations will not come back; a single
+one may, because L-BFGS without line search overshoots and recovers."""
 
 _PLATEAU: Final = 20
 """Evaluations over which an early stop looks."""
@@ -78,12 +81,17 @@ class Journal:
 
     def verdict(self) -> Ended | None:
         """Why the run should end after the evaluation noted last, if it should."""
-        last, first = self.losses[-1].total, self.losses[self._stage_began].total
-        if not abs(last) < float("inf") or last > _DIVERGED * abs(first):
+        if not isfinite(self.losses[-1].total) or self._is_lost():
             return Ended.DIVERGED
         if self.seconds > self._options.timeout_seconds:
             return Ended.DEADLINE
         return Ended.CONVERGED if self._on_plateau() else None
+
+    def _is_lost(self) -> bool:
+        limit = _DIVERGED * abs(self.losses[self._stage_began].total)
+        patience = 1 if self.iteration == self._options.iterations else _PATIENCE
+        recent = self.losses[self._stage_began :][-patience:]
+        return len(recent) == patience and all(losses.total > limit for losses in recent)
 
     def _on_plateau(self) -> bool:
         if self._options.early_stop is None or self.iteration - self._stage_began <= _PLATEAU:
