@@ -63,7 +63,9 @@ class PictureSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    data: str = Field(description="A base64 data URI.", pattern="^data:", examples=[_DATA_EXAMPLE])
+    data: str = Field(
+        description="A base64 data URI.", examples=[_DATA_EXAMPLE], json_schema_extra={"pattern": "^[Dd][Aa][Tt][Aa]:"}
+    )
 
 
 class JobRequest(BaseModel):
