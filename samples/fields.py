@@ -26,7 +26,7 @@ def noise(rng: np.random.Generator, size: Size, cells: float, octaves: int = 4, 
         down = max(2, round(per_side * height / short) + 1)
         coarse = Image.fromarray(rng.standard_normal((down, across)).astype(np.float32))
         out += 0.5**octave * np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), np.float64)
-    return (out - out.min()) / (np.ptp(out) + 1e-9)
+    return np.asarray((out - out.min()) / (np.ptp(out) + 1e-9))
 
 
 def sample(field: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -52,5 +52,5 @@ def swirls(size: Size, centres: npt.NDArray[np.float64], base: Field) -> Field:
 def relight(colors: npt.NDArray[np.float64], height: Field, depth: float) -> npt.NDArray[np.float64]:
     """Light a (H, W, 3) picture, 0..1, from the upper left over a relief: thick paint."""
     gy, gx = np.gradient(height)
-    shade = np.clip((gx + gy) * depth, -0.35, 0.35)
-    return np.clip(colors * (1 + shade[..., None]), 0, 1)
+    shade: Field = np.clip((gx + gy) * depth, -0.35, 0.35)
+    return np.asarray(np.clip(colors * (1 + shade[..., None]), 0, 1))

@@ -28,7 +28,7 @@ def starlit(rng: np.random.Generator, size: Size, palette: Colors, mark: float) 
     """A night sky of great swirls and haloed stars over a dark village."""
     x, y = grid(size)
     w, h = size[0] / min(size), size[1] / min(size)
-    eddies = np.array([[0.42 * w, 0.32 * h, 0.2, 2.6], [0.68 * w, 0.42 * h, 0.13, -2.4], [0.1 * w, 0.2 * h, 0.14, -2.0]])
+    eddies = np.array([[0.42, 0.32, 0.2, 2.6], [0.68, 0.42, 0.13, -2.4], [0.1, 0.2, 0.14, -2.0]]) * [w, h, 1, 1]
     angles = swirls(size, eddies, (noise(rng, size, 2, 2) - 0.5) * 1.6)
     band = 0.5 + 0.5 * np.sin(9 * noise(rng, size, 2, 2) * np.pi + 14 * y)
     tone = 0.06 + 0.34 * band + 0.12 * noise(rng, size, 6, 2)
@@ -37,11 +37,11 @@ def starlit(rng: np.random.Generator, size: Size, palette: Colors, mark: float) 
         turn = np.arctan2(y - cy, x - cx)
         arms = 0.5 + 0.5 * np.cos(2 * turn + r / radius * 9)
         tone = tone + np.exp(-((r / radius / 0.9) ** 2)) * (0.34 * arms - 0.08)
-    stars = np.column_stack([rng.uniform(0.04, 0.96, 11) * w, rng.uniform(0.04, 0.5, 11) * h, rng.uniform(0.02, 0.042, 11)])
+    stars = rng.uniform([0.04, 0.04, 0.02], [0.96, 0.5, 0.042], (11, 3)) * [w, h, 1]
     stars = np.vstack([stars, [0.86 * w, 0.14 * h, 0.075]])
     for cx, cy, radius in stars:
         r = np.hypot(x - cx, y - cy) / radius
-        tone = np.maximum(tone, 0.9 * np.exp(-((r / 1.5) ** 2)) + 0.1 * (r < 0.6) * (r < 2))
+        tone = np.maximum(tone, 0.9 * np.exp(-((r / 1.5) ** 2)) + 0.1 * (r < 0.6))
         near = r < 2.6
         angles = np.where(near, np.arctan2(y - cy, x - cx) + np.pi / 2, angles)
     sky = blend(palette, np.clip(tone, 0, 1))
@@ -72,7 +72,8 @@ def wheatfield(rng: np.random.Generator, size: Size, palette: Colors, mark: floa
     eddies = np.array([[0.3 * w, 0.2 * h, 0.16, 2.0], [0.75 * w, 0.28 * h, 0.18, -2.2]])
     flow = swirls(size, eddies, (noise(rng, size, 3, 2) - 0.5) * 1.5)
     cloud = noise(rng, size, 4, 3, 2.0)
-    sky = blend(np.array([palette[7] * 0.8, palette[7], palette[6], [0.95, 0.96, 0.9]]), np.clip(cloud * 1.3 - 0.1, 0, 1))
+    blues = np.array([palette[7] * 0.8, palette[7], palette[6], [0.95, 0.96, 0.9]])
+    sky = blend(blues, np.clip(cloud * 1.3 - 0.1, 0, 1))
     horizon = h * 0.48 + 0.05 * (noise(rng, size, 3, 2)[0] - 0.5)
     land = y > horizon
     depth = np.clip((y - horizon) / h * 2, 0, 1)
@@ -96,7 +97,8 @@ def fjord(rng: np.random.Generator, size: Size, palette: Colors, mark: float) ->
     shore = 0.46 * h
     sky = blend(palette[2:7], 0.5 + 0.5 * np.sin(wave * 34 + 3 * noise(rng, size, 3, 1)))
     curl = noise(rng, size, 2, 2)
-    sea = blend(np.array([palette[0], palette[8], palette[7], palette[7] * 0.6 + 0.2, palette[3]]), (curl * 6) % 1 * 0.9)
+    darks = np.array([palette[0], palette[8], palette[7], palette[7] * 0.6 + 0.2, palette[3]])
+    sea = blend(darks, (curl * 6) % 1 * 0.9)
     target = _over(sky, sea, wave > shore)
     gy, gx = np.gradient(np.where(wave > shore, curl * 0.6, wave))
     angles = np.arctan2(-gx, gy)

@@ -88,7 +88,8 @@ def weave(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -
     stripes = int(rng.integers(1, 5))
     colors = np.where(over[..., None], warp[(i // stripes) % 8], weft[(j // stripes) % 8])
     across = np.where(over, (u % scale) / scale, (v % scale) / scale)
-    return np.clip(colors * (0.45 + 0.55 * np.sin(np.pi * across))[..., None] * 1.15, 0, 1)
+    round_thread = (0.45 + 0.55 * np.sin(np.pi * across))[..., None]
+    return np.asarray(np.clip(colors * round_thread * 1.15, 0, 1))
 
 
 def dead_leaves(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -> Picture:
@@ -127,7 +128,7 @@ def mosaic(rng: np.random.Generator, size: Size, palette: Colors, scale: float) 
     tone = noise(rng, (nx, ny), 4, 2).ravel()
     colors = jitter(rng, blend(palette, np.clip(tone + rng.normal(0, 0.12, len(tone)), 0, 1)), 0.05)
     grout = np.clip((best[1] - best[0]) / (step * 0.14), 0, 1)[..., None]
-    return colors[owner] * grout + palette[0] * 0.5 * (1 - grout)
+    return np.asarray(colors[owner] * grout + palette[0] * 0.5 * (1 - grout))
 
 
 def ripples(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -> Picture:
@@ -139,7 +140,7 @@ def ripples(rng: np.random.Generator, size: Size, palette: Colors, scale: float)
     n = len(palette)
     order = palette[rng.permutation(n)]
     edge = np.clip(np.abs(phase % 1 - 0.5) * 5, 0.25, 1)[..., None]
-    return order[phase.astype(int) % n] * edge
+    return np.asarray(order[phase.astype(int) % n] * edge)
 
 
 def crackle(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -> Picture:
@@ -148,7 +149,7 @@ def crackle(rng: np.random.Generator, size: Size, palette: Colors, scale: float)
     ridge = np.abs(noise(rng, size, _bumps(size, scale * 5), 3) * 2 - 1)
     base = blend(palette, t)
     line = np.clip(ridge * 7, 0, 1)[..., None]
-    return base * line + palette[int(rng.integers(len(palette)))] * (1 - line)
+    return np.asarray(base * line + palette[int(rng.integers(len(palette)))] * (1 - line))
 
 
 def daubs(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -> Picture:
@@ -183,7 +184,7 @@ def plaid(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -
     bands = _pick(rng, palette, 16)[np.repeat(np.arange(16), rng.integers(1, 5, 16))]
     a, b = bands[(u // scale).astype(int) % len(bands)], bands[(v // scale).astype(int) % len(bands)]
     twill = (((u + v) // max(1.5, scale / 3)).astype(int) % 2)[..., None]
-    return a * (0.35 + 0.3 * twill) + b * (0.65 - 0.3 * twill)
+    return np.asarray(a * (0.35 + 0.3 * twill) + b * (0.65 - 0.3 * twill))
 
 
 def bark(rng: np.random.Generator, size: Size, palette: Colors, scale: float) -> Picture:

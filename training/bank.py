@@ -21,10 +21,23 @@ from samples.palettes import PALETTES
 HELD_OUT_TEXTURES = ("curls", "plaid", "scales", "crackle")
 HELD_OUT_PALETTES = ("dusk", "citrus", "clay")
 TEXTURES: dict[str, Painter] = {
-    name: getattr(textures, name)
-    for name in (
-        "strokes stipple hatching marbling weave dead_leaves mosaic ripples crackle daubs curls plaid bark scales"
-    ).split()
+    painter.__name__: painter
+    for painter in (
+        textures.strokes,
+        textures.stipple,
+        textures.hatching,
+        textures.marbling,
+        textures.weave,
+        textures.dead_leaves,
+        textures.mosaic,
+        textures.ripples,
+        textures.crackle,
+        textures.daubs,
+        textures.curls,
+        textures.plaid,
+        textures.bark,
+        textures.scales,
+    )
 }
 SCENES: tuple[Painter, ...] = (scenes.starlit, scenes.wheatfield, scenes.fjord)
 TEXTURE_SIDE = 192

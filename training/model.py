@@ -1,55 +1,51 @@
 """The trunk while it trains: VGG-19's convolutions with batch norm, and a classifier that is thrown away."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# VGG-19 up to conv5_1 (Simonyan and Zisserman 2014, configuration E): (block, convolutions, channels).
-BLOCKS = ((1, 2, 64), (2, 2, 128), (3, 4, 256), (4, 4, 512), (5, 1, 512))
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from core.engine.architecture import STRATA, Architecture, block_of
+from core.engine.network import normalise, pool
+from core.engine.options import Pooling
 
 
-def conv_names() -> list[str]:
-    """conv1_1 ... conv5_1, in order."""
-    return [f"conv{block}_{i}" for block, count, _ in BLOCKS for i in range(1, count + 1)]
+def architecture_of(name: str, width: float) -> Architecture:
+    """The shipped trunks' shape, conv1_1 to conv5_1, at a width of their own."""
+    return Architecture(name, STRATA.convolutions, width)
 
 
 class Trunk(nn.Module):
-    """Convolution, batch norm, ReLU, with 2 x 2 pooling between blocks. RGB 0..1 in."""
+    """Convolution, batch norm, ReLU, with 2 x 2 pooling between blocks."""
 
-    def __init__(self, width: float, pooling: str) -> None:
+    def __init__(self, architecture: Architecture, pooling: Pooling) -> None:
         super().__init__()
-        self.width, self.pooling = width, pooling
+        self.architecture, self.pooling = architecture, pooling
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
-        inputs = 3
-        for block, count, channels in BLOCKS:
-            for i in range(1, count + 1):
-                name, outputs = f"conv{block}_{i}", int(channels * width)
-                self.convs[name] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-                self.norms[name] = nn.BatchNorm2d(outputs)
-                inputs = outputs
-        self.channels = inputs
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        for name in architecture.convs:
+            inputs, outputs = architecture.channels(name)
+            self.convs[name] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+            self.norms[name] = nn.BatchNorm2d(outputs)
+
+    @property
+    def channels(self) -> int:
+        """Of the last activation."""
+        return self.architecture.channels(self.architecture.convs[-1])[1]
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(N, 3, H, W), 0..1 -> (N, C, H/16, W/16), the activation of relu5_1."""
-        x = (picture - self.mean) / self.std  # type: ignore[operator]
-        for block, count, _ in BLOCKS:
-            if block > 1:
-                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
-            for i in range(1, count + 1):
-                name = f"conv{block}_{i}"
-                x = F.relu(self.norms[name](self.convs[name](x)))
+        """(N, 3, H, W), RGB 0..1 -> (N, C, H/16, W/16), the activation of the last convolution."""
+        x, block = normalise(picture), 1
+        for name in self.architecture.convs:
+            if block_of(name) > block:
+                x, block = pool(x, self.pooling), block_of(name)
+            x = F.relu(self.norms[name](self.convs[name](x)))
         return x
 
 
 class Classifier(nn.Module):
     """The trunk and a linear layer over a 2 x 2 grid of its output: coarse places count, as in VGG's own head."""
 
-    def __init__(self, width: float, pooling: str, classes: int) -> None:
+    def __init__(self, architecture: Architecture, pooling: Pooling, classes: int) -> None:
         super().__init__()
-        self.trunk = Trunk(width, pooling)
+        self.trunk = Trunk(architecture, pooling)
         self.head = nn.Linear(self.trunk.channels * 4, classes)
 
     def forward(self, picture: Tensor) -> Tensor:

@@ -20,15 +20,14 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         g = x @ x.T
         x = a * x + (b * g + c * g @ g) @ x
-    return (x.T if flip else x).to(matrix.dtype)
+    found: Tensor = (x.T if flip else x).to(matrix.dtype)
+    return found
 
 
 class Muon(torch.optim.Optimizer):
     """lr: the spectral size of a step; weight_decay: as in AdamW."""
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from core.engine.options import Pooling
 from training.crops import Augmentation
 
 
@@ -22,10 +23,10 @@ class Recipe:
     width: float
     steps: int
     seed: int = 0
-    pooling: str = "max"
-    places: int = 2400
-    painted: int = 900
-    phases: tuple[Phase, ...] = (Phase(0.5, 48, 128), Phase(0.3, 64, 96), Phase(0.2, 96, 48))
+    pooling: Pooling = "average"
+    places: int = 1600
+    painted: int = 800
+    phases: tuple[Phase, ...] = (Phase(0.6, 48, 128), Phase(0.25, 64, 96), Phase(0.15, 96, 48))
     adam_lr: float = 2e-3
     muon_lr: float = 0.02
     weight_decay: float = 0.02
@@ -45,7 +46,7 @@ class Recipe:
 
 RECIPES: MappingProxyType[str, Recipe] = MappingProxyType(
     {
-        "strata": Recipe(width=0.5, steps=5000),
-        "strata-small": Recipe(width=0.25, steps=5000),
+        "strata": Recipe(width=0.5, steps=3000),
+        "strata-small": Recipe(width=0.25, steps=2200),
     }
 )

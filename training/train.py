@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from training.bank import Bank
 from training.crops import crops, labels_for
-from training.model import Classifier
+from training.model import Classifier, architecture_of
 from training.muon import Muon
 from training.recipe import Recipe
 
@@ -31,7 +31,7 @@ class Trainer:
         self.recipe, self.device = recipe, device
         self.bank = bank.to(device)
         torch.manual_seed(recipe.seed)
-        self.model = Classifier(recipe.width, recipe.pooling, len(bank))
+        self.model = Classifier(architecture_of("trained", recipe.width), recipe.pooling, len(bank))
         self.model = self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         matrices = [p for p in self.model.trunk.parameters() if p.ndim == 4 and p.shape[1] > 3]
         chosen = {id(p) for p in matrices}
