@@ -60,7 +60,7 @@ def worker(env: Mapping[str, str]) -> Role:
 def worker_command(log_level: str) -> tuple[str, ...]:
     """How a worker is started, wherever it runs."""
     return (
-        *(_script("celery"), "--app", "worker.app:app", "worker", "--pool", "prefork", "--concurrency", "1"),
+        *(_script("celery"), "--quiet", "--app", "worker.app:app", "worker", "--pool", "prefork", "--concurrency", "1"),
         *("--queues", QUEUES, "--loglevel", log_level, "--without-gossip", "--without-mingle"),
     )
 

@@ -17,6 +17,8 @@ COLOURS: Final = {
     "failed": "red",
     "canceled": "magenta",
 }
+NOTEWORTHY: Final = ("converged", "diverged", "deadline")
+"""Outcomes that say more than the status."""
 PLAIN_STEP: Final = 0.1
 """Where no bar can be drawn, a line is written each time so much of the run is done."""
 
@@ -91,7 +93,7 @@ def job_table(job: Job) -> Table:
     """A job at a glance."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("job", job.id)
-    outcome = f" ({job.outcome})" if job.outcome else ""
+    outcome = f" ({job.outcome})" if job.outcome in NOTEWORTHY else ""
     table.add_row("status", f"[{COLOURS[job.status]}]{job.status}[/]{outcome}")
     table.add_row("progress", progress_line(job))
     if job.error is not None:
