@@ -41,9 +41,7 @@ def redis(redis_server: str) -> Iterator[Redis]:
 @pytest.fixture
 def settings(redis_server: str, redis: Redis, tmp_path: Path) -> Settings:
     """Settings of a service of its own: the empty server, a new folder, the network that needs no file."""
-    return Settings(
-        redis_url=redis_server, artifacts=str(tmp_path / "artifacts"), weights="seeded", threads=1
-    )
+    return Settings(redis_url=redis_server, artifacts=str(tmp_path / "artifacts"), weights="seeded", threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -121,9 +121,7 @@ def _srgb(picture: Image.Image) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if source.profile.xcolor_space.strip() == "RGB" and picture.mode == "L":
                 picture = picture.convert("RGB")
-            converted = ImageCms.profileToProfile(
-                picture, source, ImageCms.createProfile("sRGB"), outputMode=target
-            )
+            converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=target)
             if converted is not None:
                 return converted
     return picture.convert(target)

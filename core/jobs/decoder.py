@@ -66,9 +66,7 @@ class Decoders:
 class _Child:
     def __init__(self, limits: PictureLimits) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
-            target=_serve, args=(theirs, limits), name="strata-decoder", daemon=True
-        )
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, limits), name="strata-decoder", daemon=True)
         self._process.start()
         theirs.close()
         if not self._pipe.poll(_START_SECONDS) or not self._pipe.recv():

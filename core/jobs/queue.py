@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from core.jobs.errors import StoreUnavailable
@@ -45,7 +45,7 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=None,
         task_ignore_result=True,
         # Queues served strictly in this order; kombu's default takes turns.
-        task_queues=[Queue(name) for name in StylizeQueue],  # type: ignore[no-untyped-call]
+        task_queues=[_queue(name) for name in StylizeQueue],
         task_default_queue=StylizeQueue.NORMAL,
         task_create_missing_queues=False,
         broker_transport_options=_transport_options(),
@@ -56,7 +56,6 @@ def make_celery(settings: Settings) -> Celery:
         task_time_limit=HARD_LIMIT_SECONDS,
         # A child imports torch and warms a network before it reports for work.
         worker_proc_alive_timeout=120,
-        worker_hijack_root_logger=False,
         # A broker that is away is waited for, at start and later, without end.
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
@@ -64,6 +63,11 @@ def make_celery(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
     return celery
+
+
+def _queue(name: StylizeQueue) -> Queue:
+    """Spelt out: without an exchange and key of its own, a queue gets the default queue's messages too."""
+    return Queue(name, Exchange("stylize"), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 def _transport_options() -> dict[str, Any]:

@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import isfinite
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from core.engine.options import StyleOptions
 
 RECORD_VERSION: Final = 1
 
 PictureId = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+Measured = Annotated[float | None, BeforeValidator(_finite)]
+"""A measured number. JSON knows no infinity: a measure that is not finite is null."""
 
 
 class JobStatus(StrEnum):
@@ -63,13 +72,13 @@ class StylePicture(Picture):
 
 
 class JobLosses(_Value):
-    """The losses of one evaluation; all but `total` before any weight. Null: not a finite number."""
+    """The losses of one evaluation; all but `total` before any weight."""
 
-    total: float | None
-    content: float | None
-    style: float | None
-    tv: float | None
-    style_by_layer: dict[str, float | None] = {}
+    total: Measured
+    content: Measured
+    style: Measured
+    tv: Measured
+    style_by_layer: dict[str, Measured] = {}
 
 
 class JobProgress(_Value):
@@ -93,17 +102,17 @@ class JobError(_Value):
 class JobMetrics(_Value):
     """Measures of a finished picture. A null one has its reason in `unavailable`."""
 
-    lpips: float | None = None
-    ssim: float | None = None
-    psnr: float | None = None
-    style_distance: float | None = None
-    style_distance_by_layer: dict[str, float] | None = None
-    style_distance_by_style: list[float] | None = None
-    content_style_distance: float | None = None
-    content_distance: float | None = None
-    layer_influence: dict[str, float] | None = None
+    lpips: Measured = None
+    ssim: Measured = None
+    psnr: Measured = None
+    style_distance: Measured = None
+    style_distance_by_layer: dict[str, Measured] | None = None
+    style_distance_by_style: list[Measured] | None = None
+    content_style_distance: Measured = None
+    content_distance: Measured = None
+    layer_influence: dict[str, Measured] | None = None
     iterations: int
-    seconds_per_iteration: float | None = None
+    seconds_per_iteration: Measured = None
     queue_seconds: float
     engine_seconds: float
     device: str

@@ -133,9 +133,7 @@ class JobService:
 
         Raises NotReadyYet until the run has ended.
         """
-        series: list[dict[str, Any]] = json.loads(
-            self._output(self.get(job_id, owner), "losses", names.LOSSES)
-        )
+        series: list[dict[str, Any]] = json.loads(self._output(self.get(job_id, owner), "losses", names.LOSSES))
         return series
 
     def readiness(self) -> Readiness:
@@ -145,25 +143,20 @@ class JobService:
             workers = self._store.workers()
         except StoreUnavailable as error:
             silent = Part(False, "not known while Redis does not answer")
-            return Readiness(
-                {"redis": Part(False, str(error)), "artifacts": self._folder(), "worker": silent}, None
-            )
+            return Readiness({"redis": Part(False, str(error)), "artifacts": self._folder(), "worker": silent}, None)
         worker = (
             Part(True, f"{len(workers)} ready")
             if workers
             else Part(False, f"none was heard of within {WORKER_SEEN_SECONDS} s; start one")
         )
         network = list(workers.values())[-1] if workers else None
-        return Readiness(
-            {"redis": Part(True, "answers"), "artifacts": self._folder(), "worker": worker}, network
-        )
+        return Readiness({"redis": Part(True, "answers"), "artifacts": self._folder(), "worker": worker}, network)
 
     def _recorded(self, spec: JobSpec, owner: str | None) -> JobRecord:
         now = self._store.now()
         blend = spec.options.style_blend or (1.0,) * len(spec.styles)
         styles = (
-            StylePicture(**picture.model_dump(), blend=share)
-            for picture, share in zip(spec.styles, blend, strict=True)
+            StylePicture(**picture.model_dump(), blend=share) for picture, share in zip(spec.styles, blend, strict=True)
         )
         return JobRecord(
             id=new_job_id(now),

@@ -37,9 +37,7 @@ class JobSpec(BaseModel):
     metadata: dict[str, Any] = {}
 
 
-def checked(
-    submission: Submission, intake: Intake, *, max_styles: int
-) -> tuple[JobSpec, list[CheckedPicture]]:
+def checked(submission: Submission, intake: Intake, *, max_styles: int) -> tuple[JobSpec, list[CheckedPicture]]:
     """The spec of a submission and its pictures, content first.
 
     Raises InvalidRequest with everything that is wrong, PictureRefused when that is pictures only and
@@ -59,9 +57,7 @@ def checked(
     if problems or refused or options is None or priority is None:
         raise InvalidRequest((*problems, *refused))
     content, *styles = (picture.picture for picture in pictures)
-    spec = JobSpec(
-        options=options, content=content, styles=tuple(styles), priority=priority, metadata=metadata
-    )
+    spec = JobSpec(options=options, content=content, styles=tuple(styles), priority=priority, metadata=metadata)
     return spec, pictures
 
 

@@ -1,0 +1,113 @@
+"""A claimed job while this process works on it: its lease, what it publishes, and whether to go on."""
+
+import io
+import logging
+from threading import Event, Thread
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from core.engine.pixels import to_image
+from core.engine.progress import Ended, Losses, Progress
+from core.jobs.artifacts import PREVIEW, ArtifactStore
+from core.jobs.errors import StoreUnavailable
+from core.jobs.record import JobLosses, JobProgress, JobRecord
+from core.jobs.store import JobStore, Verdict
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS: Final = 0.5
+"""Progress is published, and a cancel noticed, this often at most."""
+
+PREVIEW_SECONDS: Final = 1.0
+_PREVIEW_QUALITY: Final = 85
+_RENEWALS_PER_LEASE: Final = 3
+
+
+class Run:
+    """Holds the lease from `with` to its end, also while one evaluation takes longer than the lease."""
+
+    def __init__(self, record: JobRecord, store: JobStore, artifacts: ArtifactStore, lease_seconds: float) -> None:
+        self.record = record
+        self.seconds_to_first_iteration: float | None = None
+        self._store = store
+        self._artifacts = artifacts
+        self._lease_seconds = lease_seconds
+        self._claimed = monotonic()
+        self._verdict = Verdict.GO_ON
+        self._first: float | None = None
+        self._told = self._shown = float("-inf")
+        self._over = Event()
+        self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._keeper.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._keeper.join()
+
+    def on_progress(self, progress: Progress) -> Ended | None:
+        """What the engine calls after each evaluation; a reason ends the run."""
+        now = monotonic()
+        if self._first is None:
+            self._first = progress.seconds
+            self.seconds_to_first_iteration = now - self._claimed
+        last = progress.iteration >= progress.iterations
+        if last or now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self.ask(self._job_progress(progress))
+        if progress.picture is not None and now - self._shown >= PREVIEW_SECONDS:
+            self._shown = now
+            self._show(progress)
+        return None if self._verdict is Verdict.GO_ON else Ended.CANCELED
+
+    def ask(self, progress: JobProgress | None = None) -> Verdict:
+        """Renew the lease and learn whether to go on. Once told to stop, that stays so."""
+        try:
+            told = self._store.renew(self.record.id, self.record.attempt, progress, self._lease_seconds)
+        except StoreUnavailable as error:
+            # Every write is fenced by the attempt, so working on can do no harm.
+            log.warning("job %s: the lease was not renewed: %s", self.record.id, error)
+            return self._verdict
+        if self._verdict is Verdict.GO_ON or told is Verdict.LOST:
+            self._verdict = told
+        return self._verdict
+
+    def _keep_lease(self) -> None:
+        while not self._over.wait(self._lease_seconds / _RENEWALS_PER_LEASE):
+            self.ask()
+
+    def _job_progress(self, progress: Progress) -> JobProgress:
+        return JobProgress(
+            iteration=progress.iteration,
+            iterations=progress.iterations,
+            fraction=min(1.0, progress.iteration / progress.iterations),
+            eta_seconds=self._eta(progress),
+            losses=job_losses(progress.losses),
+        )
+
+    def _eta(self, progress: Progress) -> float | None:
+        """From the measured pace, the first evaluation left out: it also prepares the run."""
+        if self._first is None or progress.iteration < 2:
+            return None
+        pace = (progress.seconds - self._first) / (progress.iteration - 1)
+        return max(0.0, round(pace * (progress.iterations - progress.iteration), 2))
+
+    def _show(self, progress: Progress) -> None:
+        assert progress.picture is not None  # noqa: S101 - asked by the caller
+        file = io.BytesIO()
+        to_image(progress.picture()).save(file, "JPEG", quality=_PREVIEW_QUALITY)
+        try:
+            self._artifacts.put_output(self.record.id, self.record.attempt, PREVIEW, file.getvalue())
+            self._store.announce_preview(self.record.id, self.record.attempt, progress.iteration)
+        except (OSError, StoreUnavailable) as error:
+            log.warning("job %s: no preview: %s", self.record.id, error)
+
+
+def job_losses(losses: Losses) -> JobLosses:
+    """As the record has them."""
+    return JobLosses.model_validate(vars(losses))

@@ -1,0 +1,192 @@
+"""The way of a job: claim, load, stylize, measure, save, finish."""
+
+import io
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.engine.errors import OptionsError, PictureError, WeightsError
+from core.engine.metrics import measure
+from core.engine.objective import blend_weights
+from core.engine.pixels import to_image, to_tensor
+from core.engine.progress import Ended, Outcome
+from core.engine.stylize import stylize
+from core.jobs.artifacts import LOSSES, RESULT, ArtifactStore
+from core.jobs.errors import ArtifactMissing
+from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
+from core.jobs.store import Verdict
+from worker.memory import PeakMemory
+from worker.run import Run, job_losses
+from worker.studio import Model, Studio
+from worker.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
+    WeightsError: ("weights-unavailable", "The network's parameters cannot be used"),
+    PictureError: ("picture-unusable", "A picture cannot be used as asked"),
+    OptionsError: ("options-unusable", "The options do not fit together"),
+    ArtifactMissing: ("input-missing", "An input picture is gone"),
+    torch.OutOfMemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
+    MemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
+    OSError: ("storage-failed", "The result could not be stored"),
+}
+"""What a failure is called, the first that fits; its own message is the detail."""
+
+_DEADLINE: Final = ("deadline", "The run took longer than it may")
+_UNEXPECTED: Final = JobError(
+    type="internal",
+    title="The job failed for a reason on our side",
+    detail="Something unexpected went wrong; the worker's log says what. Sending the job again may help.",
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The terminal state a run arrived at, and what the record says of it."""
+
+    status: JobStatus
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def carry_out(job_id: str, workshop: Workshop) -> None:
+    """Carry out a queued job to its terminal state; one that is not queued is left alone."""
+    store, artifacts = workshop.store, workshop.artifacts
+    record = store.claim(job_id, workshop.lease_seconds)
+    if record is None:
+        log.info("job %s is not queued; nothing to do", job_id)
+        return
+    with Run(record, store, artifacts, workshop.lease_seconds) as run:
+        ending = _ending(run, workshop.studio, artifacts)
+        held = store.finish(record.id, record.attempt, ending.status, **ending.fields)
+    if not held:
+        artifacts.delete_attempt(record.id, record.attempt)
+    log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
+
+
+def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
+    try:
+        return _worked(run, studio, artifacts)
+    except tuple(FAILURES) as error:
+        kind, title = next(named for known, named in FAILURES.items() if isinstance(error, known))
+        log.warning("job %s failed: %s", run.record.id, error)
+        return _failed(JobError(type=kind, title=title, detail=_sentence(error)))
+    except Exception:
+        log.exception("job %s failed unexpectedly", run.record.id)
+        return _failed(_UNEXPECTED)
+
+
+def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
+    record = run.record
+    with PeakMemory(studio.device) as memory:
+        model = studio.model(record.options)
+        content = _picture(artifacts, record.content.id)
+        styles = [_picture(artifacts, style.id) for style in record.styles]
+        outcome = stylize(content, styles, record.options, model.network, run.on_progress)
+        _log_start(run, model)
+        artifacts.put_output(record.id, record.attempt, LOSSES, _losses(outcome))
+        if outcome.ended is Ended.DEADLINE:
+            return _late(record, outcome)
+        if outcome.ended is Ended.CANCELED:
+            return _canceled(record, outcome)
+        blend = blend_weights(record.options, len(styles))
+        measures = measure(content, styles, blend, outcome.picture, model.measuring, studio.lpips)
+    artifacts.put_output(record.id, record.attempt, RESULT, _png(outcome.picture))
+    if run.ask() is not Verdict.GO_ON:
+        return _canceled(record, outcome)
+    metrics = JobMetrics(
+        **{name: value for name, value in vars(measures).items() if name in JobMetrics.model_fields},
+        layer_influence=dict(outcome.layer_influence) or None,
+        iterations=len(outcome.losses),
+        seconds_per_iteration=_pace(outcome),
+        queue_seconds=_queue_seconds(record),
+        engine_seconds=outcome.seconds,
+        device=str(studio.device),
+        dtype=str(model.network.dtype).removeprefix("torch."),
+        network=model.network.architecture.name,
+        weights=model.network.id,
+        peak_memory_bytes=memory.peak_bytes,
+    )
+    warnings = (*record.warnings, *filter(None, (model.warning,)), *outcome.warnings)
+    progress = _progress(record, outcome, fraction=1.0, eta_seconds=0.0)
+    return Ending(
+        JobStatus.SUCCEEDED,
+        {"outcome": outcome.ended, "metrics": metrics, "warnings": warnings, "progress": progress},
+    )
+
+
+def _late(record: JobRecord, outcome: Outcome) -> Ending:
+    kind, title = _DEADLINE
+    detail = (
+        f"{len(outcome.losses)} of {record.options.iterations} iterations were done after"
+        f" {record.options.timeout_seconds:g} s; ask for fewer, a smaller size or more time."
+    )
+    ending = _failed(JobError(type=kind, title=title, detail=detail))
+    return Ending(ending.status, {**ending.fields, "outcome": outcome.ended, "progress": _progress(record, outcome)})
+
+
+def _canceled(record: JobRecord, outcome: Outcome) -> Ending:
+    return Ending(JobStatus.CANCELED, {"outcome": Ended.CANCELED, "progress": _progress(record, outcome)})
+
+
+def _failed(error: JobError) -> Ending:
+    return Ending(JobStatus.FAILED, {"error": error})
+
+
+def _progress(
+    record: JobRecord, outcome: Outcome, fraction: float | None = None, eta_seconds: float | None = None
+) -> JobProgress:
+    done, asked = len(outcome.losses), record.options.iterations
+    return JobProgress(
+        iteration=done,
+        iterations=asked,
+        fraction=done / asked if fraction is None else fraction,
+        eta_seconds=eta_seconds,
+        losses=job_losses(outcome.losses[-1]) if outcome.losses else None,
+    )
+
+
+def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:
+    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
+        return to_tensor(image)
+
+
+def _png(picture: Tensor) -> bytes:
+    file = io.BytesIO()
+    to_image(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _losses(outcome: Outcome) -> bytes:
+    series = [{"iteration": at, **job_losses(losses).model_dump()} for at, losses in enumerate(outcome.losses, 1)]
+    return json.dumps(series, allow_nan=False).encode()
+
+
+def _pace(outcome: Outcome) -> float | None:
+    """Seconds for an iteration once the run is prepared; the first one's preparation is left out."""
+    steps = len(outcome.losses) - 1
+    return (outcome.seconds - outcome.seconds_to_first_iteration) / steps if steps > 0 else None
+
+
+def _queue_seconds(record: JobRecord) -> float:
+    begun = record.started_at or record.created_at
+    return (begun - record.created_at).total_seconds()
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _log_start(run: Run, model: Model) -> None:
+    log.info(
+        "job %s attempt %d: first iteration %.3f s after the claim; %s",
+        *(run.record.id, run.record.attempt, run.seconds_to_first_iteration or float("nan")),
+        f"loaded {model.network.id}" if model.loaded else "loaded nothing",
+    )

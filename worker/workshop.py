@@ -1,0 +1,74 @@
+"""Everything a child process keeps between jobs, and the sign of life it gives."""
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Final, Self
+
+from core.engine.errors import EngineError
+from core.engine.options import StyleOptions
+from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.errors import StoreUnavailable
+from core.jobs.service import SECONDS_PER_DAY
+from core.jobs.store import JobStore, connect
+from core.settings import Settings
+from worker.studio import Studio
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What jobs are carried out with."""
+
+    studio: Studio
+    store: JobStore
+    artifacts: ArtifactStore
+    lease_seconds: float
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Load the network most jobs will ask for, and tell the world from then on that we are there."""
+        studio = Studio(
+            device=settings.device,
+            weights=settings.weights,
+            weights_dir=settings.weights_dir,
+            threads=settings.threads,
+        )
+        store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
+        workshop = cls(studio, store, open_artifacts(settings.artifacts), settings.lease_seconds)
+        warm = workshop.warm_up()
+        Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()
+        return workshop
+
+    def warm_up(self) -> dict[str, str] | None:
+        """The network of default options, loaded, as readiness names it; None while there are no parameters."""
+        try:
+            network = self.studio.model(StyleOptions()).network
+        except EngineError as error:
+            log.error("not ready for work: %s", error)
+            return None
+        return {
+            "network": network.architecture.name,
+            "weights": network.id,
+            "device": str(self.studio.device),
+        }
+
+    def say(self, info: dict[str, str]) -> None:
+        try:
+            self.store.heartbeat(f"{socket.gethostname()}-{os.getpid()}", info)
+        except StoreUnavailable as error:
+            log.warning("no sign of life could be given: %s", error)
+
+    def _heartbeats(self, warm: dict[str, str] | None) -> None:
+        """For the life of the process. A network that is missing may be fetched meanwhile."""
+        pause = Event()
+        while True:
+            if warm is not None:
+                self.say(warm)
+            pause.wait(_HEARTBEAT_SECONDS)
+            warm = warm or self.warm_up()
