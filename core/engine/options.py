@@ -10,6 +10,7 @@ from core.engine.architecture import ARCHITECTURES, CONTENT_LAYER, STYLE_LAYERS
 T = TypeVar("T")
 
 MAX_STYLES: Final = 8
+MAX_SIDE: Final = 4096
 
 PresetName = Literal[
     "lwsw",
@@ -37,7 +38,7 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float64"]
 
 LayerName = Annotated[str, Field(pattern=r"^(conv|relu)[1-5]_[1-4]$", examples=["relu4_1"])]
 Weight = Annotated[float, Field(ge=0, le=1e12, strict=True)]
-Side = Annotated[int, Field(ge=64, le=4096, strict=True)]
+Side = Annotated[int, Field(ge=64, le=MAX_SIDE, strict=True)]
 
 PROFILES: Final[dict[ProfileName, tuple[float, float, float, float, float]]] = {
     "fine-grain": (16, 8, 4, 2, 1),
@@ -181,6 +182,15 @@ class StyleOptions(BaseModel):
         if missing := [layer for layer in weights if layer not in known]:
             raise ValueError(f"{network} has no layer {missing[0]}; its layers are {', '.join(known)}")
         return _some_positive(weights, weights.values())
+
+    @field_validator("scales")
+    @classmethod
+    def _scales_rise(cls, scales: str | tuple[int, ...], info: ValidationInfo) -> str | tuple[int, ...]:
+        if isinstance(scales, tuple) and list(scales) != sorted(set(scales)):
+            raise ValueError("sizes must rise")
+        if isinstance(scales, tuple) and scales[-1] >= info.data.get("size", MAX_SIDE):
+            raise ValueError("sizes must stay below size, which is always the last one")
+        return scales
 
     @field_validator("style_blend")
     @classmethod

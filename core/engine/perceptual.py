@@ -4,6 +4,7 @@ Zhang et al. 2018, arXiv 1801.03924, version 0.1, AlexNet, through the authors' 
 """
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 
 from core.engine.errors import PictureError, WeightsError
-from core.engine.published import verify
+from core.engine.published import PUBLISHED, verify
 
-BACKBONE: Final = "alexnet-owt-7be5be79.pth"
+BACKBONE: Final = PUBLISHED["alexnet"]
 _SMALLEST: Final = 32
 """AlexNet's layers leave nothing of a picture smaller than this."""
 
@@ -21,12 +22,11 @@ _SMALLEST: Final = 32
 class Lpips:
     """The distance, loaded on first use and kept warm.
 
-    directory: where the backbone's published parameters lie, if they do. sha256_prefix is what its publisher says.
+    directory: where the backbone's published parameters lie, if they do.
     """
 
-    def __init__(self, directory: Path, sha256_prefix: str = "7be5be79") -> None:
-        self._file = directory / BACKBONE
-        self._sha256_prefix = sha256_prefix
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / BACKBONE.file
         self._model: Any = None
 
     def __call__(self, x: Tensor, y: Tensor) -> float:
@@ -45,11 +45,11 @@ class Lpips:
         if self._model is None:
             if not self._file.is_file():
                 raise PictureError(
-                    f"the published AlexNet parameters ({BACKBONE}) are not on this machine; run"
+                    f"the published AlexNet parameters ({BACKBONE.file}) are not on this machine; run"
                     " `strata weights fetch --network alexnet`"
                 )
             try:
-                verify(self._file, self._sha256_prefix)
+                verify(self._file, BACKBONE.sha256_prefix)
             except WeightsError as error:
                 raise PictureError(str(error)) from error
             self._model = _with_backbone(torch.load(self._file, map_location="cpu", weights_only=True))
@@ -60,7 +60,10 @@ def _with_backbone(published: dict[str, Tensor]) -> Any:
     """The lpips package's model with torchvision's AlexNet inside, without its own download."""
     import lpips  # here, because it imports torchvision, which takes seconds
 
-    model = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False).eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lpips builds AlexNet with an argument torchvision renamed
+        model = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+    model.eval().requires_grad_(False)
     renamed = {
         key: published[f"features.{found[1]}"]
         for key in model.net.state_dict()

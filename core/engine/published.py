@@ -25,13 +25,15 @@ class Published:
 
     @property
     def sha256_prefix(self) -> str:
-        return Path(self.file).stem.split("-")[1]
+        return Path(self.file).stem.split("-")[-1]
 
 
 # Written here so that looking for a file needs no torchvision; a test holds them against its own table.
 PUBLISHED: Final[Mapping[str, Published]] = {
     "vgg19": Published("VGG19_Weights.IMAGENET1K_V1", "vgg19-dcbb9e9d.pth"),
     "vgg16": Published("VGG16_Weights.IMAGENET1K_V1", "vgg16-397923af.pth"),
+    # The backbone of LPIPS, which measures but does not draw.
+    "alexnet": Published("AlexNet_Weights.IMAGENET1K_V1", "alexnet-owt-7be5be79.pth"),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.engine.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, LBFGS, Optimizer
+from core.engine.optimizers import LBFGS, OPTIMIZERS, SGD, Adagrad, Adam, Optimizer
 
 SHAPE = (1, 3, 2, 2)
 
