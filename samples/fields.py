@@ -52,5 +52,5 @@ def swirls(size: Size, centres: npt.NDArray[np.float64], base: Field) -> Field:
 def relight(colors: npt.NDArray[np.float64], height: Field, depth: float) -> npt.NDArray[np.float64]:
     """Light a (H, W, 3) picture, 0..1, from the upper left over a relief: thick paint."""
     gy, gx = np.gradient(height)
-    shade: Field = np.clip((gx + gy) * depth, -0.35, 0.35)
+    shade = np.asarray(np.clip((gx + gy) * depth, -0.35, 0.35))
     return np.asarray(np.clip(colors * (1 + shade[..., None]), 0, 1))

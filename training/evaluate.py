@@ -120,7 +120,7 @@ def unseen_photo() -> Tensor:
     """The left picture of Middlebury's motorcycle: measured on, never trained on, as its licence is not stated."""
     import skimage.data
 
-    return to_tensor(Image.fromarray(skimage.data.stereo_motorcycle()[0]))
+    return to_tensor(Image.fromarray(skimage.data.stereo_motorcycle()[0]))  # type: ignore[no-untyped-call]
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], side: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """Measures of a network that need no download and no other network: what docs/network.md reports."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import mean, median
 
 import torch
@@ -96,4 +97,4 @@ def seconds_per_iteration(network: Network, content: Tensor, style: Tensor, size
         times.append(progress.seconds)
 
     stylize(content, [style], resolve({"size": size, "iterations": steps, "preview_every": 0}), network, note)
-    return median(b - a for a, b in zip(times[2:], times[3:], strict=False))
+    return median(b - a for a, b in pairwise(times[2:]))
