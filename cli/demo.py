@@ -30,9 +30,7 @@ LOG_LINES: Final = 40
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path(
-        "demo-output"
-    ),
+    output: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("demo-output"),
     profile: Annotated[str, typer.Option(help="fine-grain, balanced or abstract.")] = "balanced",
     size: Annotated[int, typer.Option(help="Longer side of the result, pixels.")] = 320,
     iterations: Annotated[int, typer.Option(help="How long to paint.")] = 60,

@@ -13,9 +13,7 @@ from cli.models import Job
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 Url = Annotated[str, typer.Option("--url", envvar="STRATA_URL", help="Where the server answers.")]
-Key = Annotated[
-    str | None, typer.Option("--api-key", envvar="STRATA_API_KEY", help="Your key, if it asks for one.")
-]
+Key = Annotated[str | None, typer.Option("--api-key", envvar="STRATA_API_KEY", help="Your key, if it asks for one.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id that submit printed.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Save the finished picture here.")]
 Json = Annotated[bool, typer.Option("--json", help="The whole job as JSON.")]
@@ -30,9 +28,7 @@ def submit(
         typer.Argument(metavar="STYLE", help="One to eight style pictures.", exists=True, dir_okay=False),
     ],
     profile: Annotated[str | None, typer.Option(help="fine-grain, balanced or abstract.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="A published system's settings; see /v1/presets.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="A published system's settings; see /v1/presets.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any option, as often as needed: --set size=256"),
@@ -60,9 +56,7 @@ def watch(job: JobId, output: Output = None, url: Url = DEFAULT_URL, api_key: Ke
         _follow(client, job, output)
 
 
-def get(
-    job: JobId, output: Output = None, as_json: Json = False, url: Url = DEFAULT_URL, api_key: Key = None
-) -> None:
+def get(job: JobId, output: Output = None, as_json: Json = False, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
     """Show a job as it is now, and save its picture if asked to."""
     with Client(url, api_key) as client:
         _print(client.get(job), as_json)

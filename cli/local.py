@@ -23,7 +23,7 @@ from cli.supervisor import Say, Supervisor
 HOST: Final = "127.0.0.1"
 SOCKET_PATH_BYTES: Final = 100
 """A unix socket's address holds 107 bytes on Linux and 103 on macOS."""
-LOCK_SECONDS: Final = 10.0
+LOCK_SECONDS: Final = 3.0
 REDIS_SECONDS: Final = 30.0
 
 
@@ -169,8 +169,7 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise LocalError(
-            f"Port {port} of {HOST} cannot be used ({error.strerror}); choose another with --port, or 0 for a"
-            " free one."
+            f"Port {port} of {HOST} cannot be used ({error.strerror}); choose another with --port, or 0 for a free one."
         ) from error
     listener.listen(128)
     return listener

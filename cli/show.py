@@ -122,6 +122,4 @@ METRICS: Final = (
 
 def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """The metrics there are, labelled, in a fixed order."""
-    return [
-        (label, form.format(metrics[key])) for key, label, form in METRICS if metrics.get(key) is not None
-    ]
+    return [(label, form.format(metrics[key])) for key, label, form in METRICS if metrics.get(key) is not None]

@@ -81,7 +81,8 @@ class _Child:
         assert process.stdout is not None  # noqa: S101 - asked for above
         with process.stdout as lines:
             for line in lines:
-                say(self.role, line.rstrip())
+                if text := line.rstrip():
+                    say(self.role, text)
 
     @property
     def alive(self) -> bool:
@@ -140,9 +141,7 @@ class Supervisor:
         child.failures = 1 if now - child.started > STEADY_SECONDS else child.failures + 1
         pause = BACKOFF_SECONDS[min(child.failures, len(BACKOFF_SECONDS)) - 1]
         child.due = now + pause
-        self._say(
-            child.role, f"ended ({_verdict(child.process.returncode)}); starting it again in {pause:g} s"
-        )
+        self._say(child.role, f"ended ({_verdict(child.process.returncode)}); starting it again in {pause:g} s")
 
     def stop(self, hurry: threading.Event | None = None) -> None:
         """End every process, and what it started. `hurry`, once set, kills instead of asking."""

@@ -29,9 +29,7 @@ Weights = Annotated[
 
 def up(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 for a free one.")] = DEFAULT_PORT,
-    data: Annotated[Path, typer.Option(file_okay=False, help="Folder of everything that lasts.")] = Path(
-        ".strata"
-    ),
+    data: Annotated[Path, typer.Option(file_okay=False, help="Folder of everything that lasts.")] = Path(".strata"),
     weights: Weights = None,
 ) -> None:
     """Start Redis, API and worker here, and keep them running until Ctrl-C."""
@@ -82,9 +80,7 @@ class _Herald:
             self._announce(readiness.answer, now - self._began)
         elif now - self._began > SLOW_SECONDS and not self._warned:
             self._warned = True
-            self._console.print(
-                f"[bold yellow]Not ready yet[/]; {self._service.url}/readyz says what is missing"
-            )
+            self._console.print(f"[bold yellow]Not ready yet[/]; {self._service.url}/readyz says what is missing")
 
     def _announce(self, answer: Mapping[str, Any], seconds: float) -> None:
         url = self._service.url

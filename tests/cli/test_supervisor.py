@@ -57,9 +57,7 @@ def pids(said: list[tuple[str, str]], count: int = 1) -> list[int]:
 SLEEP = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 
-def test_what_a_process_says_arrives_under_its_name(
-    supervisor: Supervisor, said: list[tuple[str, str]]
-) -> None:
+def test_what_a_process_says_arrives_under_its_name(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
     supervisor.start(python("poet", "import sys; print('out'); print('err', file=sys.stderr)"))
     assert until(lambda: {("poet", "out"), ("poet", "err")} <= set(said))
 
@@ -78,9 +76,7 @@ def test_a_process_that_dies_is_started_again(supervisor: Supervisor, said: list
     assert any("killed by SIGKILL" in line for _, line in said)
 
 
-def test_each_early_death_makes_the_next_start_wait_longer(
-    supervisor: Supervisor, said: list[tuple[str, str]]
-) -> None:
+def test_each_early_death_makes_the_next_start_wait_longer(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
     supervisor.start(python("failing", "raise SystemExit(3)"))
 
     def thrice() -> bool:
@@ -92,9 +88,7 @@ def test_each_early_death_makes_the_next_start_wait_longer(
     assert pauses == sorted(set(pauses))
 
 
-def test_stopping_ends_what_a_process_started_itself(
-    supervisor: Supervisor, said: list[tuple[str, str]]
-) -> None:
+def test_stopping_ends_what_a_process_started_itself(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-Sc', {SLEEP!r}])"
     supervisor.start(python("parent", child, farewell=SHORT))
     (grandchild,) = pids(said)
@@ -102,9 +96,7 @@ def test_stopping_ends_what_a_process_started_itself(
     assert until(lambda: not alive(grandchild))
 
 
-def test_a_process_that_ignores_the_signal_is_killed(
-    supervisor: Supervisor, said: list[tuple[str, str]]
-) -> None:
+def test_a_process_that_ignores_the_signal_is_killed(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
     supervisor.start(python("deaf", deaf, farewell=SHORT))
     (pid,) = pids(said)

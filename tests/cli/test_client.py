@@ -1,0 +1,125 @@
+"""The client against a real API."""
+
+import http.server
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from cli.client import ApiProblem, Client, Unreachable
+from cli.models import Job
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_a_submitted_job_comes_back_queued_with_its_options_in_full(
+    client: Client, photo: bytes, painting: bytes
+) -> None:
+    job = client.submit(photo, painting, profile="abstract", iterations=7, metadata={"by": "test"})
+    assert (job.status, job.done, job.queue_position) == ("queued", False, 1)
+    assert job.options["layer_weights"]["relu5_1"] == 16 * job.options["layer_weights"]["relu1_1"]
+    assert job.progress.iterations == 7
+    assert job.metadata == {"by": "test"}
+    assert client.get(job) == client.get(job.id)
+
+
+def test_pictures_are_paths_or_bytes_and_styles_keep_their_order(
+    client: Client, photo: bytes, painting: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.png").write_bytes(photo)
+    (tmp_path / "painting.png").write_bytes(painting)
+    job = client.submit(tmp_path / "photo.png", [painting, str(tmp_path / "photo.png")])
+    assert [style.id for style in job.styles] == [client.submit(photo, painting).styles[0].id, job.content.id]
+
+
+def test_a_refusal_names_every_field_that_is_wrong(client: Client, photo: bytes) -> None:
+    with pytest.raises(ApiProblem) as refusal:
+        client.submit(photo, b"not a picture", size=10, unheard_of=1)
+    pointers = {error.pointer for error in refusal.value.problem.errors}
+    assert {"/options/size", "/options/unheard_of", "/style/0"} <= pointers
+    assert all(pointer in str(refusal.value) for pointer in pointers)
+    assert 400 <= refusal.value.status < 500
+
+
+def test_an_unknown_job_is_a_problem_with_its_status(client: Client) -> None:
+    with pytest.raises(ApiProblem) as refusal:
+        client.get("nobody")
+    assert refusal.value.status == 404
+
+
+def test_there_is_no_picture_of_a_queued_job(client: Client, photo: bytes, painting: bytes) -> None:
+    job = client.submit(photo, painting)
+    for look in (client.image, client.preview, client.losses):
+        with pytest.raises(ApiProblem) as refusal:
+            look(job)
+        assert refusal.value.status == 409
+
+
+def test_waiting_shows_every_answer_and_ends_with_the_job(client: Client, photo: bytes, painting: bytes) -> None:
+    job = client.submit(photo, painting)
+    seen: list[Job] = []
+
+    def watch(current: Job) -> None:
+        seen.append(current)
+        if len(seen) == 2:
+            client.cancel(job)
+
+    ended = client.wait(job, watch, poll=0.01)
+    assert ended.status == "canceled"
+    assert [current.status for current in seen] == ["queued", "queued", "canceled"]
+    assert client.cancel(job).status == "canceled"
+
+
+def test_waiting_gives_up_after_its_timeout(client: Client, photo: bytes, painting: bytes) -> None:
+    job = client.submit(photo, painting)
+    with pytest.raises(TimeoutError, match=job.id):
+        client.wait(job, poll=0.01, timeout=0.05)
+
+
+def test_waiting_outlives_a_restart_of_the_server(
+    serving: Callable[..., AbstractContextManager[str]], photo: bytes, painting: bytes
+) -> None:
+    with serving() as url, Client(url) as client:
+        job = client.submit(photo, painting)
+    over = threading.Event()
+
+    def come_back() -> None:
+        time.sleep(0.3)
+        with serving(int(url.rpartition(":")[2])):
+            over.wait(30)
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    try:
+        with Client(url) as client:
+            ended = client.wait(job, lambda current: client.cancel(current) and None, poll=0.05, timeout=30)
+    finally:
+        over.set()
+        thread.join()
+    assert ended.status == "canceled"
+
+
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    with Client(NOBODY) as client, pytest.raises(Unreachable, match=NOBODY):
+        client.get("x")
+
+
+def test_a_proxy_that_speaks_html_is_told_by_its_status() -> None:
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(502, "Bad Gateway")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with Client(f"http://127.0.0.1:{server.server_port}") as client, pytest.raises(ApiProblem) as refusal:
+            client.get("x")
+        server.shutdown()
+        thread.join()
+    assert (refusal.value.status, str(refusal.value)) == (502, "Bad Gateway")
