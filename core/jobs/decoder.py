@@ -28,10 +28,20 @@ class Decoders:
     Safe to share between threads; a caller waits while all are busy.
     """
 
-    def __init__(self, limits: PictureLimits, seconds: float, children: int | None = None) -> None:
-        """`seconds`: a picture that takes longer is refused and its child replaced."""
+    def __init__(
+        self,
+        limits: PictureLimits,
+        seconds: float,
+        children: int | None = None,
+        memory_bytes: int | None = None,
+    ) -> None:
+        """`seconds`: a picture that takes longer is refused and its child replaced.
+
+        `memory_bytes`: address space of a child; None for enough for the most pixels allowed.
+        """
         self._limits = limits
         self._seconds = seconds
+        self._memory = memory_bytes or _BASE_BYTES + _BYTES_PER_PIXEL * limits.max_pixels
         count = children or min(_MAX_CHILDREN, os.cpu_count() or 1)
         # Last in, first out: one caller at a time keeps using one child, and the others never start.
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
@@ -57,16 +67,18 @@ class Decoders:
         try:
             if child is None or not child.alive():
                 child = None
-                child = _Child(self._limits)
+                child = _Child(self._limits, self._memory)
             yield child
         finally:
             self._idle.put(child if child is not None and child.alive() else None)
 
 
 class _Child:
-    def __init__(self, limits: PictureLimits) -> None:
+    def __init__(self, limits: PictureLimits, memory_bytes: int) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, limits), name="strata-decoder", daemon=True)
+        self._process = _SPAWN.Process(
+            target=_serve, args=(theirs, limits, memory_bytes), name="strata-decoder", daemon=True
+        )
         self._process.start()
         theirs.close()
         if not self._pipe.poll(_START_SECONDS) or not self._pipe.recv():
@@ -96,12 +108,11 @@ class _Child:
         self._pipe.close()
 
 
-def _serve(pipe: Connection, limits: PictureLimits) -> None:
+def _serve(pipe: Connection, limits: PictureLimits, memory_bytes: int) -> None:
     """The child: picture bytes in, a Canonical or a sentence out, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    memory = _BASE_BYTES + _BYTES_PER_PIXEL * limits.max_pixels
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     pipe.send(True)
     with contextlib.suppress(EOFError, OSError):
         while True:
