@@ -33,7 +33,7 @@ INVALID_REQUEST: Final = ProblemType(
     "The request is not valid",
     "One or more fields are missing, unknown, of the wrong type or out of bounds. `errors` names each of"
     " them by JSON Pointer and says what is allowed. Nothing was stored; correct the fields and send again.",
-    "Input should be greater than or equal to 1",
+    "Input should be greater than or equal to 1.",
     "/options/iterations",
 )
 UNUSABLE_PICTURE: Final = ProblemType(

@@ -33,11 +33,14 @@ class RequestedOptions(StyleOptions):
 # core.jobs resolves and checks the options, together with everything else that can be wrong; here they are
 # only shown.
 Options = Annotated[dict[str, Any], BeforeValidator(lambda value: value, json_schema_input_type=RequestedOptions)]
+_OPTIONS_ARE: Final = "How to paint, as JSON. All may be left out; `GET /v1/options` explains each."
+_OPTIONS_EXAMPLE: Final = {"profile": "abstract", "iterations": 200}
+
 Metadata = Annotated[dict[str, Any], Field(description="Anything of yours, a JSON object; comes back unchanged.")]
 PriorityText = Annotated[
     str,
     WithJsonSchema({"type": "string", "enum": [p.value for p in Priority]}),
-    Field(description="Its queue."),
+    Field(description="Higher ones are served first."),
 ]
 
 
@@ -53,7 +56,7 @@ class JobForm(BaseModel):
             max_length=MAX_STYLES,
         ),
     ]
-    options: Options = Field({}, description="JSON.", examples=[{"profile": "abstract", "iterations": 200}])
+    options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
 
@@ -79,7 +82,7 @@ class JobRequest(BaseModel):
         # How many is for core.jobs to check, as for the form.
         json_schema_extra={"minItems": 1, "maxItems": MAX_STYLES},
     )
-    options: Options = Field({}, examples=[{"profile": "abstract", "iterations": 200}])
+    options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
 
