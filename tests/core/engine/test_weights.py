@@ -100,7 +100,7 @@ def test_a_file_damaged_in_the_cache_is_noticed_when_loaded(tmp_path: Path, hub:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x.pth", "ftp://example.org/x.pth", "http://name.invalid/x.pth"])
 def test_an_unreachable_hub_says_what_to_do(tmp_path: Path, url: str) -> None:
-    with pytest.raises(WeightsError, match="--weights embedded|http or https"):
+    with pytest.raises(WeightsError, match=r"--weights embedded|http or https"):
         fetch("vgg19", tmp_path, url=url)
 
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_that_carries_code_is_not_run(tmp_path: Path) -> None:
     for name, data in (("zip.pth", None), ("plain.pth", pickle.dumps(Evil()))):
         path = tmp_path / name
         torch.save({"x": Evil()}, path) if data is None else path.write_bytes(data)
-        with pytest.raises(WeightsError, match="could run code|not a parameter file"):
+        with pytest.raises(WeightsError, match=r"could run code|not a parameter file"):
             choose(str(path), "vgg19", STYLE_LAYERS, tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -149,7 +149,7 @@ def test_a_file_that_holds_no_known_network_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     save_file(state | {"features.0.bias": torch.full((64,), torch.nan)}, tmp_path / "nan.safetensors")
-    with pytest.raises(WeightsError, match="not finite in conv1_1.bias"):
+    with pytest.raises(WeightsError, match=r"not finite in conv1_1\.bias"):
         load(choose(str(tmp_path / "nan.safetensors"), "vgg19", STYLE_LAYERS, tmp_path))
 
 
