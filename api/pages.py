@@ -21,6 +21,7 @@ _OWN: Final = Path(__file__).parent / "documents"
 _LIBRARIES: Final = Path(fastapi_offline.__file__).parent / "static"
 
 _REDOC_LOGO: Final = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+_NOTHING: Final = b"data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 _KEPT_HERE: Final = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
@@ -80,7 +81,7 @@ def _own(name: str) -> str:
 @cache
 def _redoc() -> bytes:
     """Redoc, but for the logo that it would fetch from its makers."""
-    return (_LIBRARIES / "redoc.standalone.js").read_bytes().replace(_REDOC_LOGO, b"docs/own/icon.svg")
+    return (_LIBRARIES / "redoc.standalone.js").read_bytes().replace(_REDOC_LOGO, _NOTHING)
 
 
 def _explained(title: str, kinds: Iterable[ProblemType], home: str) -> HTMLResponse:

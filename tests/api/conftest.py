@@ -1,18 +1,14 @@
 """A real service over real HTTP, on a free loopback port, and a client of it."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from redis import Redis
 from starlette.types import ASGIApp
 
@@ -23,39 +19,14 @@ from core.jobs.store import JobStore
 from core.settings import Settings
 
 Serve = Callable[[ASGIApp], str]
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """The URL at which uvicorn serves `app`, in a thread of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive(), "the server did not stop"
+Serving = Callable[[ASGIApp], AbstractContextManager[str]]
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(serving: Serving) -> Iterator[Serve]:
     """`serve(app)`: the URL of an application that this test made."""
-    open_ = []
-
-    def served(app: ASGIApp) -> str:
-        context = serving(app)
-        open_.append(context)
-        return context.__enter__()
-
-    yield served
-    for context in reversed(open_):
-        context.__exit__(None, None, None)
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(serving(app))
 
 
 @dataclass(frozen=True)
@@ -86,7 +57,7 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def _running(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def _running(redis_server: str, serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("api") / "artifacts"
     settings = Settings(redis_url=redis_server, artifacts=str(folder), max_picture_bytes=200_000)
     client = Redis.from_url(redis_server)

@@ -1,15 +1,13 @@
 """A real Chromium, and a service for it to look at. Without one, these tests are skipped, but fail under CI."""
 
 import os
-import socket
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from core.settings import Settings
@@ -41,18 +39,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
+def url(settings: Settings, serving: Callable[[ASGIApp], AbstractContextManager[str]]) -> Iterator[str]:
     """A service at a loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(20)
+    with serving(create_app(settings)) as address:
+        yield address
 
 
 @pytest.fixture
