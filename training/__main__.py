@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checkpoint = asked.work / f"{asked.network}.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with console.status("collecting pictures"):
-        bank = build(recipe.places, recipe.painted, recipe.seed)
+        bank = build(recipe.places, recipe.painted, recipe.scenes, recipe.seed)
     trainer = Trainer(recipe, bank, device)
     if checkpoint.is_file():
         trainer.load(checkpoint)
@@ -82,7 +82,7 @@ def _train(trainer: Trainer, checkpoint: Path, console: Console) -> None:
 
 def _recipe(asked: argparse.Namespace) -> Recipe:
     recipe = RECIPES[asked.network]
-    changes = {"steps": asked.steps, "seed": asked.seed, "width": asked.width}
+    changes = {name: getattr(asked, name) for name in ("steps", "seed", "width", "places", "painted", "scenes")}
     return replace(recipe, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--width", type=float, help="channels as a part of VGG-19's, instead of the recipe's")
+    parser.add_argument("--places", type=int, help="classes cut from photos and scenes, instead of the recipe's")
+    parser.add_argument("--painted", type=int, help="classes of painted texture, instead of the recipe's")
+    parser.add_argument("--scenes", type=int, help="painted compositions among the pictures, instead of the recipe's")
     parser.add_argument("--out", type=Path, default=PARAMETERS, help="folder of the parameter file")
     parser.add_argument("--work", type=Path, default=Path("runs/training"), help="folder of the checkpoint")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

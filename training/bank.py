@@ -5,7 +5,7 @@ sample of it a distorted crop. Beside those, every painted texture is a class of
 everywhere, so any crop of it will do, and telling textures apart is what Gram matrices are for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from samples import PHOTOS, photo, scenes, textures
+from samples import PHOTOS, photo, textures
 from samples.paintings import Painter, to_image
 from samples.palettes import PALETTES
+from samples.scenes import fjord, starlit, wheatfield
 
 # Generators and palettes that training never sees: evaluate.py retrieves textures made with them.
 HELD_OUT_TEXTURES = ("curls", "plaid", "scales", "crackle")
@@ -39,7 +40,7 @@ TEXTURES: dict[str, Painter] = {
         textures.scales,
     )
 }
-SCENES: tuple[Painter, ...] = (scenes.starlit, scenes.wheatfield, scenes.fjord)
+SCENES: tuple[Painter, ...] = (starlit, wheatfield, fjord)
 TEXTURE_SIDE = 192
 SCENE_SIZE = (448, 336)
 LEVELS = 3  # each picture at full, half and quarter size: large crops must not alias
@@ -92,16 +93,11 @@ def paint_scenes(count: int, seed: int, palettes: Iterable[str]) -> list[Image.I
     return out
 
 
-def build(
-    places: int, painted: int, seed: int, note: Callable[[str], None] = lambda text: None, scene_count: int = 18
-) -> Bank:
+def build(places: int, painted: int, scenes: int, seed: int) -> Bank:
     """Collect pictures and draw `places` exemplar classes from photos and scenes, and `painted` texture classes."""
     seen = [name for name in PALETTES if name not in HELD_OUT_PALETTES]
-    note("reading photographs")
     whole = [photo(name) for name in PHOTOS]
-    note("painting scenes")
-    whole += paint_scenes(scene_count, seed, seen)
-    note("painting textures")
+    whole += paint_scenes(scenes, seed, seen)
     flat = paint_textures(painted, seed, [n for n in TEXTURES if n not in HELD_OUT_TEXTURES], seen)
     pixels, start, width, height = _flatten([*whole, *flat])
 

@@ -17,7 +17,8 @@ class Augmentation:
     leaves palettes where they are when it draws. Noise is strong: it is what keeps the gradient to the picture smooth.
 
     scale, aspect: factors up to exp(value); turn: radians; shift: part of the crop;
-    contrast, gain: factors up to exp(value); light: added to 0..1; grey: probability; noise: largest sigma on 0..1.
+    contrast, gain: factors up to exp(value); light: added to 0..1; grey: probability; noise: largest sigma on 0..1;
+    mirror: left and right alike.
     """
 
     scale: float = 0.3
@@ -28,7 +29,8 @@ class Augmentation:
     gain: float = 0.12
     light: float = 0.06
     grey: float = 0.04
-    noise: float = 0.12
+    noise: float = 0.2
+    mirror: bool = True
 
 
 def crops(bank: Bank, labels: Tensor, side: int, how: Augmentation, g: torch.Generator) -> Tensor:
@@ -46,7 +48,7 @@ def crops(bank: Bank, labels: Tensor, side: int, how: Augmentation, g: torch.Gen
     start, width, height = (t[which, level] for t in (bank.start, bank.width, bank.height))
     step = extent / 2.0**level / side  # pixels of that level between neighbouring samples
     turn, aspect = uniform() * how.turn, torch.exp(uniform() * how.aspect)
-    mirror = torch.sign(uniform())
+    mirror = torch.sign(uniform()) if how.mirror else 1.0
     centre = bank.centre[labels] + uniform(2) * bank.roam[labels][:, None]
     middle = (centre + 1) / 2 * torch.stack([width, height], 1)
     middle = middle + uniform(2) * (how.shift * step * side)[:, None]

@@ -18,7 +18,8 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """width: channels as a part of VGG-19's; places, painted: surrogate classes; lr: peak, for AdamW and Muon."""
+    """width: channels as a part of VGG-19's; places, painted: surrogate classes; scenes: painted compositions
+    among the pictures that places are cut from; lr: peak, for AdamW and Muon."""
 
     width: float
     steps: int
@@ -26,6 +27,7 @@ class Recipe:
     pooling: Pooling = "average"
     places: int = 1600
     painted: int = 800
+    scenes: int = 18
     phases: tuple[Phase, ...] = (Phase(0.6, 48, 128), Phase(0.25, 64, 96), Phase(0.15, 96, 48))
     adam_lr: float = 2e-3
     muon_lr: float = 0.02
@@ -46,7 +48,7 @@ class Recipe:
 
 RECIPES: MappingProxyType[str, Recipe] = MappingProxyType(
     {
-        "strata": Recipe(width=0.5, steps=3000),
+        "strata": Recipe(width=0.5, steps=2800),
         "strata-small": Recipe(width=0.25, steps=2200),
     }
 )
