@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from api import openapi, pages, problems
@@ -13,6 +15,9 @@ from api.routes import jobs, meta
 from core.jobs.service import JobService
 from core.settings import Settings
 
+SUBMITTING: Final = 8
+"""Submissions that are checked at a time. Each may wait long for a decoder; none may hold up a look at a job."""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service as `settings`, or the environment, say."""
@@ -21,6 +26,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = JobService.from_settings(settings)
+        app.state.submitting = CapacityLimiter(SUBMITTING)
         yield
         service.close()
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic_core import to_json
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import examples, render, submission, table
@@ -62,7 +62,8 @@ async def submit(request: Request, service: Service) -> Response:
     made. Poll `urls.self` from then on, no oftener than Retry-After says.
     """
     sent = await submission.read(request)
-    return await run_in_threadpool(_submitted, request, service, sent)
+    limiter = request.app.state.submitting
+    return await to_thread.run_sync(_submitted, request, service, sent, limiter=limiter)
 
 
 def _submitted(request: Request, service: Service, sent: Submission) -> Response:

@@ -2,11 +2,15 @@
 
 import csv
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from PIL import Image
 
+from api.app import create_app
 from core.jobs.record import JobLosses, JobProgress
 from core.jobs.store import JobStore
 
@@ -171,6 +175,22 @@ def test_a_failed_job_says_why_it_has_no_picture(http, submit, store):
     answer = http.get(job["urls"]["image"])
     assert answer.status_code == 409
     assert "The memory ran out." in answer.json()["detail"]
+
+
+def test_submissions_that_wait_do_not_hold_up_a_look_at_a_job(serve, settings, photo, painting):
+    app, files = create_app(settings), {"content": photo, "style": painting}
+    with httpx.Client(base_url=serve(app), timeout=60) as http, ThreadPoolExecutor(60) as pool:
+        url = http.post("/v1/jobs", files=files).headers["location"]
+        free = threading.Event()
+        submit_now = app.state.service.submit
+        app.state.service.submit = lambda sent: free.wait(60) and submit_now(sent)
+        waiting = [pool.submit(httpx.post, f"{http.base_url}/v1/jobs", files=files, timeout=60) for _ in range(60)]
+        while len(app.state.submitting.statistics().borrowers) < 8:
+            time.sleep(0.01)
+        assert http.get(url).status_code == 200
+        assert not any(answer.done() for answer in waiting)
+        free.set()
+        assert {answer.result().status_code for answer in waiting} == {202}
 
 
 def test_urls_follow_the_name_that_the_client_used(service, submit):

@@ -69,6 +69,13 @@ def test_every_type_is_explained_where_it_points(http):
         assert kind.uri in listed
 
 
+def test_every_reason_for_a_failed_job_is_documented_and_no_other():
+    from worker import stylize  # brings torch, which nothing else here needs
+
+    kinds = {kind for kind, _ in stylize.FAILURES.values()} | {stylize._DEADLINE[0], stylize._UNEXPECTED.type}
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", DOCS.read_text(), re.MULTILINE)) == kinds
+
+
 def test_every_type_is_documented_and_no_other():
     found = re.findall(r"^## `/problems/([a-z-]+)` \((\d+)\)\n\n\*\*(.+)\*\* (.+)$", DOCS.read_text(), re.MULTILINE)
     assert found == [(k.name, str(k.status), f"{k.title}.", k.meaning) for k in problem_types.TYPES]
