@@ -44,7 +44,7 @@ def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     shapes is as good as the QR decomposition of `torch.nn.init.orthogonal_` and six times as fast."""
     wide = torch.randn(min(rows, columns), max(rows, columns), generator=generator)
     factor = torch.linalg.cholesky(wide @ wide.T)
-    orthonormal = torch.linalg.solve_triangular(factor, wide, upper=False)
+    orthonormal: Tensor = torch.linalg.solve_triangular(factor, wide, upper=False)
     return orthonormal if rows <= columns else orthonormal.T.contiguous()
 
 
