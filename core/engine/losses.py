@@ -33,22 +33,30 @@ def flatten(features: Tensor) -> Tensor:
     return features.flatten(2).squeeze(0)
 
 
-def gram(features: Tensor) -> Tensor:
-    """F F^T / M of activations (1, C, H, W). Returns (C, C), at least float32. Gatys et al. 2016, eq. 3."""
+def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """F F^T / M of activations (1, C, H, W). Returns (C, C), at least float32. Gatys et al. 2016, eq. 3.
+
+    guide: (H, W), how much each position counts; M is then its sum. Gatys et al. 2017, arXiv 1611.07865, eq. 9,
+    with weights that count positions instead of scaling activations. All ones is the plain Gram matrix.
+    """
     matrix = wide(flatten(features))
-    return matrix @ matrix.T / matrix.shape[1]
+    if guide is None:
+        return matrix @ matrix.T / matrix.shape[1]
+    counts = guide.flatten().to(matrix)
+    return (matrix * counts) @ matrix.T / counts.sum()
 
 
-def gram_statistics(features: Tensor) -> Statistics:
-    return (gram(features),)
+def gram_statistics(features: Tensor, guide: Tensor | None = None) -> Statistics:
+    return (gram(features, guide),)
 
 
-def moments(features: Tensor) -> Statistics:
-    """Mean (C,) and covariance (C, C) of activations (1, C, H, W) over positions."""
+def moments(features: Tensor, guide: Tensor | None = None) -> Statistics:
+    """Mean (C,) and covariance (C, C) of activations (1, C, H, W) over positions, counted as in `gram`."""
     matrix = wide(flatten(features))
-    mean = matrix.mean(1)
+    counts = matrix.new_ones(matrix.shape[1]) if guide is None else guide.flatten().to(matrix)
+    mean = matrix @ counts / counts.sum()
     centred = matrix - mean[:, None]
-    return mean, centred @ centred.T / matrix.shape[1]
+    return mean, (centred * counts) @ centred.T / counts.sum()
 
 
 def relative_l2(x: Tensor, target: Tensor) -> Tensor:
@@ -149,9 +157,9 @@ def trace_sqrt(matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StyleForm:
-    """A style loss: what it keeps of a picture at a layer, and how two of those compare."""
+    """A style loss: what it keeps of a picture at a layer (of a region, under a guide), and how two compare."""
 
-    describe: Callable[[Tensor], Statistics]
+    describe: Callable[[Tensor, Tensor | None], Statistics]
     compare: Callable[[Statistics, Statistics], Tensor]
 
 

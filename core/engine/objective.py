@@ -13,6 +13,9 @@ from core.engine.progress import Losses
 
 Features = Mapping[str, Tensor]
 
+Guides = Mapping[str, Sequence[Tensor | None]]
+"""For each style layer, the region of each style picture (h, w) in 0..1, or None where it has none there."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -92,20 +95,32 @@ def blend_weights(options: StyleOptions, styles: int) -> list[float]:
 def describe_style(options: StyleOptions, features: Features) -> dict[str, Statistics]:
     """What is kept of one style picture: its statistics at each style layer in use."""
     form = losses.STYLE_FORMS[options.style_loss, options.distance]
-    return {layer: form.describe(features[layer]) for layer in style_layers(options)}
+    return {layer: form.describe(features[layer], None) for layer in style_layers(options)}
 
 
-def build(options: StyleOptions, content: Features, styles: Sequence[Mapping[str, Statistics]]) -> Objective:
+def build(
+    options: StyleOptions,
+    content: Features,
+    styles: Sequence[Mapping[str, Statistics]],
+    guides: Guides | None = None,
+) -> Objective:
     """The objective of a run at one size.
 
-    content: activations of the content picture; styles: `describe_style` of each style picture, in order.
+    content: activations of the content picture; styles: `describe_style` of each style picture, in order; guides:
+    where each style goes, if not everywhere.
     """
     content_shares, style_shares = content_layers(options), style_layers(options)
     blending = blend_weights(options, len(styles))
     terms = [
         *(_content(options, layer, share, content[layer]) for layer, share in content_shares.items()),
         *(
-            Term(style_term(layer), options.style_weight * share, _style_loss(options, layer, styles, blending))
+            Term(
+                style_term(layer),
+                options.style_weight * share,
+                _style_loss(options, layer, styles, blending)
+                if guides is None
+                else _guided_loss(options, layer, styles, blending, guides[layer]),
+            )
             for layer, share in style_shares.items()
         ),
         Term("tv", options.tv_weight, lambda picture, _: losses.TV_FORMS[options.tv_loss](losses.wide(picture))),
@@ -132,10 +147,32 @@ def _style_loss(
         targets, blending = [losses.blend(targets, list(blending))], [1.0]
 
     def loss(_: Tensor, features: Features) -> Tensor:
-        found = form.describe(features[layer])
+        found = form.describe(features[layer], None)
         return sum(
             (b * form.compare(found, target) for b, target in zip(blending, targets, strict=True)),
             start=found[0].new_zeros(()),
         )
+
+    return loss
+
+
+def _guided_loss(
+    options: StyleOptions,
+    layer: str,
+    styles: Sequence[Mapping[str, Statistics]],
+    blending: Sequence[float],
+    guides: Sequence[Tensor | None],
+) -> Callable[[Tensor, Features], Tensor]:
+    """Each style compared with the statistics of its own region; a region too small for this layer is left out."""
+    form = losses.STYLE_FORMS[options.style_loss, options.distance]
+    regions = [
+        (b, style[layer], guide)
+        for b, style, guide in zip(blending, styles, guides, strict=True)
+        if guide is not None and b > 0
+    ]
+
+    def loss(picture: Tensor, features: Features) -> Tensor:
+        parts = [b * form.compare(form.describe(features[layer], guide), target) for b, target, guide in regions]
+        return sum(parts, start=losses.wide(picture.new_zeros(())))
 
     return loss

@@ -49,7 +49,7 @@ class LBFGS:
             assert self._pairs is not None  # noqa: S101 - set with _previous
             last_step, last_gradient = self._previous
             self._pairs.add(last_step, g - last_gradient)
-            s = self._pairs.direction(g) * self._rate
+            s = self._pairs.direction(g) * self._rate if self._pairs else _feel_forward(g, last_step)
         self._previous = (s, g)
         return picture + s.view_as(picture)
 
@@ -58,7 +58,15 @@ class LBFGS:
         return LBFGS(self._rate, self._history)
 
 
+def _feel_forward(g: Tensor, last_step: Tensor) -> Tensor:
+    """A step downhill while only negative curvature was met, as from a flat picture: twice as far as the last one,
+    at least a grey level. torch.optim.LBFGS steps by the raw gradient here and, if that is small, never arrives."""
+    length = max(2 * float(last_step.norm()), _GREY_LEVEL * g.numel() ** 0.5)
+    return -g * (length / max(float(g.norm()), _NO_GRADIENT))
+
+
 _NO_GRADIENT: Final = 1e-300
+_GREY_LEVEL: Final = 1 / 255
 _CURVATURE: Final = 1e-10
 """Least cosine between s and y that counts as positive curvature: relative, so no loss's scale matters."""
 
@@ -72,6 +80,9 @@ class _Pairs:
         self._sy = torch.zeros(capacity, capacity, dtype=torch.float64)
         self._yy = torch.zeros(capacity, capacity, dtype=torch.float64)
         self._order: list[int] = []  # slots, oldest first
+
+    def __len__(self) -> int:
+        return len(self._order)
 
     def add(self, s: Tensor, y: Tensor) -> None:
         if not s @ y > _CURVATURE * s.norm() * y.norm():
@@ -87,8 +98,6 @@ class _Pairs:
 
     def direction(self, g: Tensor) -> Tensor:
         """-H g. Byrd, Nocedal and Schnabel 1994, theorem 2.2, with H_0 = (s y / y y) of the newest pair."""
-        if not self._order:
-            return -g
         order = torch.tensor(self._order)
         sy, yy = self._sy[order][:, order], self._yy[order][:, order]
         newest = order[-1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.engine import objective
 from core.engine.color import match_palette, with_colors_of
@@ -12,10 +13,11 @@ from core.engine.errors import OptionsError
 from core.engine.geometry import Size, fit
 from core.engine.losses import Statistics
 from core.engine.network import Network, Trunk, resolve_dtype
-from core.engine.objective import Evaluation, Objective
+from core.engine.objective import Evaluation, Guides, Objective
 from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.pyramid import Stage
+from core.engine.regions import guides, masks
 from core.engine.warp import Shift
 
 
@@ -29,35 +31,52 @@ class View:
     trunk: Trunk
     content_trunk: Trunk
     style_statistics: tuple[Mapping[str, Statistics], ...]
+    masks: Tensor | None
     objective: Objective
 
     def evaluate(self, picture: Tensor, shift: Shift | None = None) -> Evaluation:
         """The objective at a picture (1, 3, H, W), differentiable.
 
-        Under a shift the content is shifted alike, so that it stays sharp.
+        Under a shift the content and the regions are shifted alike, so that they stay where they belong.
         """
         if shift is None:
             return self.objective(picture, self.trunk(picture))
         with torch.no_grad():
             content = self.content_trunk(shift(self.content))
-        return objective.build(self.options, content, self.style_statistics)(picture, self.trunk(shift(picture)))
+            guides = None if self.masks is None else _guides(self.options, shift(self.masks))
+        shifted = objective.build(self.options, content, self.style_statistics, guides)
+        return shifted(picture, self.trunk(shift(picture)))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a run is given: RGB pictures (3, H, W) in 0..1, of any sizes.
+
+    init: the picture to begin with, for `init = upload`. labels: (H, W) integers that say which style goes where,
+    see `core.engine.regions.masks`; brought to the content's size, whatever its own.
+    """
+
+    content: Tensor
+    styles: Sequence[Tensor]
+    init: Tensor | None = None
+    labels: Tensor | None = None
 
 
 class Scene:
-    """The pictures of a run, (3, H, W) in 0..1 at any size, on the network's device."""
+    """The pictures of a run on the network's device, and what the objective needs of them at each size."""
 
-    def __init__(
-        self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None, options: StyleOptions, network: Network
-    ) -> None:
+    def __init__(self, pictures: "Pictures", options: StyleOptions, network: Network) -> None:
+        styles = pictures.styles
         if not styles or len(options.style_blend or styles) != len(styles):
             raise OptionsError(
                 f"style_blend has {len(options.style_blend)} weights for {len(styles)} style pictures; give one each"
             )
         self.options = options
         self._network = network.to(resolve_dtype(options.dtype, network.device))
-        self.content = self._place(content)
+        self.content = self._place(pictures.content)
         self._styles = tuple(self._place(style) for style in styles)
-        self.upload = None if init is None else self._place(init)
+        self.upload = None if pictures.init is None else self._place(pictures.init)
+        self._masks = None if pictures.labels is None else self._place(masks(pictures.labels, len(styles)))
         self.blend = objective.blend_weights(options, len(styles))
 
     @property
@@ -77,6 +96,8 @@ class Scene:
         content_trunk = self._trunk(content_layers)
         style_trunk = self._trunk(style_layers)
         statistics = tuple(objective.describe_style(options, style_trunk(style)) for style in styles)
+        regions = None if self._masks is None else F.interpolate(self._masks, content.shape[-2:], mode="area")
+        guides = None if regions is None else _guides(options, regions)
         return View(
             content,
             styles,
@@ -84,7 +105,8 @@ class Scene:
             self._trunk([*content_layers, *style_layers]),
             content_trunk,
             statistics,
-            objective.build(options, content_trunk(content), statistics),
+            regions,
+            objective.build(options, content_trunk(content), statistics, guides),
         )
 
     def finish(self, picture: Tensor) -> Tensor:
@@ -100,6 +122,10 @@ class Scene:
         # The picture itself is at least float32 even when the network computes in bfloat16: its steps are small.
         dtype = torch.promote_types(self._network.dtype, torch.float32)
         return picture.to(self._network.device, dtype).unsqueeze(0)
+
+
+def _guides(options: StyleOptions, regions: Tensor) -> Guides:
+    return guides(regions, size_of(regions), objective.style_layers(options))
 
 
 def size_of(picture: Tensor) -> Size:

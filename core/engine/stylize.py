@@ -25,7 +25,7 @@ from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
 from core.engine.pyramid import Stage, resample, schedule
-from core.engine.scene import Scene, View
+from core.engine.scene import Pictures, Scene, View
 from core.engine.warp import Shift
 
 
@@ -35,11 +35,14 @@ def stylize(
     options: StyleOptions,
     network: Network,
     on_progress: OnProgress | None = None,
+    *,
     init: Tensor | None = None,
+    labels: Tensor | None = None,
 ) -> Outcome:
     """Optimise a picture that shows `content` in the look of `styles`.
 
     content, styles, init: (3, H, W), RGB in 0..1, any sizes; the result's longer side is `options.size`.
+    labels: (H, W) integers, k + 1 where style k goes and 0 where none does; without it all go everywhere.
     on_progress is called after every evaluation and may end the run. On the CPU, equal arguments, threads and
     versions give the same picture, bit for bit.
 
@@ -47,7 +50,7 @@ def stylize(
     small for the layers in use.
     """
     begun = perf_counter()
-    scene = Scene(content, styles, init, options, network)
+    scene = Scene(Pictures(content, styles, init, labels), options, network)
     generator = torch.Generator().manual_seed(options.seed)
     journal = Journal(options, begun)
     ended, walk = None, None

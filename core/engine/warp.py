@@ -31,7 +31,7 @@ class Shift:
         return cls(factor, across, down, turn * LARGEST_TURN)
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """The shifted (1, 3, H, W) as (1, 3, ~factor H, ~factor W), at the same pixel scale."""
+        """The shifted (1, C, H, W) as (1, C, ~factor H, ~factor W), at the same pixel scale."""
         height, width = picture.shape[-2:]
         out_h, out_w = max(1, round(height * self.factor)), max(1, round(width * self.factor))
         scale_x, scale_y = out_w / width, out_h / height
@@ -44,5 +44,5 @@ class Shift:
                 ]
             ]
         )
-        grid = F.affine_grid(theta, [1, 3, out_h, out_w], align_corners=False)
+        grid = F.affine_grid(theta, [1, picture.shape[1], out_h, out_w], align_corners=False)
         return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)

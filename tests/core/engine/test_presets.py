@@ -14,6 +14,7 @@ from core.engine.architecture import VGG16, VGG19, Architecture
 from core.engine.network import Network, Parameters
 from core.engine.presets import PRESETS, resolve
 from core.engine.pyramid import schedule
+from core.engine.scene import Pictures as Given
 from core.engine.scene import Scene
 from core.engine.seeded import generate
 from core.engine.warp import Shift
@@ -173,7 +174,7 @@ def test_the_objective_is_the_sources_formula(
     options = resolve({"preset": preset, "size": SIDE, "dtype": "float64", "scales": "single"})
     parameters = narrow[options.network]
     content, style, x = (picture(seed, SIDE, SIDE) for seed in (1, 2, 3))
-    scene = Scene(content, [style], None, options, Network(parameters, torch.device("cpu")))
+    scene = Scene(Given(content, [style]), options, Network(parameters, torch.device("cpu")))
     found = scene.at(schedule(options, scene.size)[0]).evaluate(x.double()[None]).total
     expected = FORMULAS[preset](x.double()[None], content.double()[None], style.double()[None], parameters)
     assert found.item() == pytest.approx(float(expected), rel=1e-6)
@@ -184,7 +185,7 @@ def test_a_shifted_evaluation_judges_the_shifted_picture_against_the_shifted_con
 ) -> None:
     options = resolve({"preset": "interpretable-revised", "size": SIDE, "dtype": "float64"})
     content, style, x = (picture(seed, SIDE, SIDE) for seed in (1, 2, 3))
-    scene = Scene(content, [style], None, options, Network(narrow["vgg19"], torch.device("cpu")))
+    scene = Scene(Given(content, [style]), options, Network(narrow["vgg19"], torch.device("cpu")))
     shift = Shift(0.97, 0.5, -0.5, 0.02)
     found = scene.at(schedule(options, scene.size)[0]).evaluate(x.double()[None], shift).total
     moved, moved_content = shift(x.double()[None]), shift(content.double()[None])

@@ -16,6 +16,7 @@ from core.engine.network import Network, normalise
 from core.engine.presets import resolve
 from core.engine.progress import Ended, Outcome, Progress
 from core.engine.pyramid import schedule
+from core.engine.scene import Pictures as Given
 from core.engine.scene import Scene
 from core.engine.stylize import stylize
 
@@ -117,7 +118,7 @@ def test_the_gradient_is_that_of_finite_differences(
         SMALL | {"style_loss": style_loss, "distance": distance, "tv_weight": 0.3, "tv_loss": "squared",
                  "layer_weights": {"relu1_1": 1.0, "conv2_1": 2.0}, "content_layers": {"conv1_2": 1.0}}
     )  # fmt: skip
-    scene = Scene(picture(1), [picture(2)], None, options, tiny)
+    scene = Scene(Given(picture(1), [picture(2)]), options, tiny)
     (stage,) = schedule(options, scene.size)
     view = scene.at(stage)
     x = picture(3).double()[None].requires_grad_()
@@ -135,7 +136,7 @@ def test_the_gradient_is_that_of_finite_differences(
 def test_doubling_the_style_weight_alone_doubles_the_gradient(tiny: Network, picture: Pictures) -> None:
     def gradient(weight: float) -> Tensor:
         options = resolve(SMALL | {"content_weight": 0.0, "style_weight": weight})
-        scene = Scene(picture(1), [picture(2)], None, options, tiny)
+        scene = Scene(Given(picture(1), [picture(2)]), options, tiny)
         x = picture(3).double()[None].requires_grad_()
         (g,) = torch.autograd.grad(scene.at(schedule(options, scene.size)[0]).evaluate(x).total, x)
         return g
@@ -156,7 +157,7 @@ def test_a_layer_of_weight_zero_is_not_computed(tiny: Network, picture: Pictures
     options = resolve(
         SMALL | {"layer_weights": {"relu2_1": 1.0, "relu5_1": 0.0}, "content_layers": {"relu1_2": 1.0, "relu5_1": 0}}
     )
-    scene = Scene(picture(1), [picture(2)], None, options, tiny)
+    scene = Scene(Given(picture(1), [picture(2)]), options, tiny)
     view = scene.at(schedule(options, scene.size)[0])
     assert view.trunk.convs[-1].name == "conv2_1"
     assert set(view.evaluate(scene.content).raw) == {"style/relu2_1", "content/relu1_2", "tv"}
@@ -183,7 +184,7 @@ def test_a_blend_of_one_and_zero_is_the_first_style_alone(tiny: Network, picture
 
 def test_each_style_keeps_its_own_aspect(tiny: Network, picture: Pictures) -> None:
     options = resolve(SMALL | {"style_scale": 0.5, "layer_weights": {"relu2_1": 1.0}})
-    scene = Scene(picture(1), [picture(2, 20, 40), picture(3, 40, 10)], None, options, tiny)
+    scene = Scene(Given(picture(1), [picture(2, 20, 40), picture(3, 40, 10)]), options, tiny)
     view = scene.at(schedule(options, scene.size)[0])
     assert [tuple(style.shape[-2:]) for style in view.styles] == [(16, 32), (32, 8)]
 
@@ -260,7 +261,7 @@ def test_layer_influence_is_shares_that_follow_the_weights(tiny: Network, pictur
 
 def test_the_weighted_gradients_of_the_layers_add_up_to_that_of_the_style(tiny: Network, picture: Pictures) -> None:
     options = resolve(SMALL | {"content_weight": 0.0})
-    scene = Scene(picture(1), [picture(2)], None, options, tiny)
+    scene = Scene(Given(picture(1), [picture(2)]), options, tiny)
     view = scene.at(schedule(options, scene.size)[0])
     x = picture(3).double()[None].requires_grad_()
     evaluation = view.evaluate(x)
