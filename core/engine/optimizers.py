@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.engine.options import OptimizerName
 
@@ -62,7 +63,8 @@ def _feel_forward(g: Tensor, last_step: Tensor) -> Tensor:
     """A step downhill while only negative curvature was met, as from a flat picture: twice as far as the last one,
     at least a grey level. torch.optim.LBFGS steps by the raw gradient here and, if that is small, never arrives."""
     length = max(2 * float(last_step.norm()), _GREY_LEVEL * g.numel() ** 0.5)
-    return -g * (length / max(float(g.norm()), _NO_GRADIENT))
+    downhill: Tensor = -F.normalize(g, dim=0)
+    return downhill * length
 
 
 _NO_GRADIENT: Final = 1e-300

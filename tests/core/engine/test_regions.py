@@ -68,7 +68,7 @@ def test_each_half_takes_the_colour_of_its_own_style(tiny: Network, picture: Pic
     blue[2] += 0.9
     labels = torch.ones(48, 64, dtype=torch.long)
     labels[:, 32:] = 2
-    options = resolve(SMALL | {"iterations": 40, "init": "gray", "layer_weights": {"relu1_1": 1.0}})
+    options = resolve(SMALL | {"iterations": 40, "init": "content", "layer_weights": {"relu1_1": 1.0}})
     result = stylize(picture(1), [red, blue], options, tiny, labels=labels).picture
     left, right = result[:, :, 4:28].mean((1, 2)), result[:, :, 36:60].mean((1, 2))
     assert left[0] > left[2] + 0.2
