@@ -49,6 +49,6 @@ class Recipe:
 RECIPES: MappingProxyType[str, Recipe] = MappingProxyType(
     {
         "strata": Recipe(width=0.5, steps=2800),
-        "strata-small": Recipe(width=0.25, steps=2200),
+        "strata-small": Recipe(width=0.25, steps=2200, augmentation=Augmentation(noise=0.12)),
     }
 )
