@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api import openapi, pages, problems
 from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
-from api.routes import jobs, meta
+from api.routes import jobs, meta, page
 from core.jobs.service import JobService
 from core.settings import Settings
 
@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI documents it
     app.include_router(jobs.router)
     app.include_router(meta.router)
+    page.install(app)
     pages.install(app)
     problems.install(app)
     app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names)

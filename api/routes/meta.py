@@ -4,14 +4,14 @@ from functools import cache
 from typing import Any, Final
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse
 
 from api import problem_types as types
 from api.deps import Service
 from api.openapi import problems, shown
 from api.problems import Problem
 from api.schemas import Health, PresetInfo, Presets, ProfileInfo, ReadyState
-from core.engine.architecture import ARCHITECTURES, STYLE_LAYERS
+from core.engine.architecture import ARCHITECTURES, BLOCK_EFFECTS, STYLE_LAYERS
 from core.engine.options import PROFILES, StyleOptions
 from core.engine.presets import PRESETS, resolve
 
@@ -36,6 +36,7 @@ def _options() -> dict[str, Any]:
         **schema,
         "title": "Options",
         "x-layers": {name: list(architecture.layers) for name, architecture in ARCHITECTURES.items()},
+        "x-blocks": {block: {"name": name, "effect": effect} for block, (name, effect) in BLOCK_EFFECTS.items()},
         "x-profiles": {profile.name: profile.layer_weights for profile in _profiles()},
     }
 
@@ -68,8 +69,9 @@ def _profiles() -> list[ProfileInfo]:
 async def options() -> dict[str, Any]:
     """Every option with its type, default, bounds, unit, source and effect, as a JSON Schema.
 
-    Beside the schema's own keywords: `x-layers`, the layers that each network has, and `x-profiles`, what the
-    named balances mean.
+    Beside the schema's own keywords: `x-layers`, the layers that each network has; `x-blocks`, what of a
+    painting the layers of each block carry (the block of `relu4_1` is 4); and `x-profiles`, what the named
+    balances mean.
     """
     return _options()
 
@@ -119,9 +121,3 @@ def readyz(service: Service) -> JSONResponse:
         return JSONResponse({"status": "ready"} | found)
     missing = "; ".join(f"{name}: {part.detail}" for name, part in now.parts.items() if not part.ok)
     raise Problem(types.NOT_READY, missing, more=found)
-
-
-@router.get("/", include_in_schema=False)
-async def home() -> RedirectResponse:
-    """The way in."""
-    return RedirectResponse("docs")

@@ -14,6 +14,15 @@ STYLE_LAYERS: Final = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 CONTENT_LAYER: Final = "relu4_2"
 
+BLOCK_EFFECTS: Final = {
+    1: ("Grain", "Colour, and the finest grain of the surface."),
+    2: ("Texture", "Small texture: the bristles of a brush, the weave of a cloth."),
+    3: ("Strokes", "Single strokes, dots and lines."),
+    4: ("Patches", "How strokes lie together: swirls and patches."),
+    5: ("Composition", "The broadest arrangement of shapes."),
+}
+"""What of a painting the layers of each block carry: a name, and the effect on the eye."""
+
 _CHANNELS: Final = (64, 128, 256, 512, 512)
 
 

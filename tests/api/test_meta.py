@@ -17,6 +17,7 @@ def test_options_are_a_schema_with_defaults_bounds_and_descriptions(http):
     assert all(option["description"] for option in schema["properties"].values())
     assert "relu5_1" in schema["x-layers"]["vgg19"]
     assert schema["x-profiles"]["abstract"]["relu5_1"] == 16
+    assert schema["x-blocks"]["5"]["name"] == "Composition"
 
 
 def test_presets_come_with_their_source_and_options_in_full(http):
@@ -75,9 +76,3 @@ def test_a_full_queue_asks_to_come_back(serve, settings, photo, painting):
     assert [answer.status_code for answer in answers] == [202, 503]
     assert answers[1].json()["type"] == "/problems/queue-full"
     assert int(answers[1].headers["retry-after"]) >= 1
-
-
-def test_the_way_in_leads_to_the_documents(http):
-    answer = http.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
-    assert http.get("/", follow_redirects=True).status_code == 200
