@@ -52,8 +52,8 @@ def worker(env: Mapping[str, str]) -> Role:
         colour="yellow",
         env={**env, "PYTHONUNBUFFERED": "1"},
         # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
-        farewell=((signal.SIGTERM, 3.0), (signal.SIGQUIT, 5.0)),
-        orphaned=signal.SIGQUIT,
+        farewell=((signal.SIGTERM, 3.0), (signal.SIGQUIT, 20.0)),
+        orphaned=signal.SIGKILL,  # a cold shutdown could wait for a Redis that has gone before
     )
 
 
