@@ -13,5 +13,16 @@ class PictureError(EngineError):
     """A picture cannot be used as asked: too small for the layers in use, or the wrong shape."""
 
 
+class MemoryLimitError(EngineError):
+    """A run would need more memory than it may have, however it is carried out. Bytes; sizes in pixels."""
+
+    def __init__(self, needed: int, limit: int, size: int, largest: int) -> None:
+        super().__init__(
+            f"size {size} needs about {needed / 2**30:.1f} GiB, and {limit / 2**30:.1f} GiB are there;"
+            f" the largest size that fits is {largest}"
+        )
+        self.needed, self.limit, self.largest = needed, limit, largest
+
+
 class OptionsError(EngineError):
     """Options that are each valid do not fit together with the pictures or the network given."""

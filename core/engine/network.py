@@ -7,11 +7,13 @@ the deepest one asked for exist: no classifier is ever allocated, and nothing ru
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from core.engine.architecture import Architecture, block_of, relu_of
 from core.engine.errors import OptionsError, PictureError
@@ -63,7 +65,14 @@ class Network:
 
         return {name: place(t) for name, t in self.parameters.tensors.items()}
 
-    def trunk(self, layers: Iterable[str], pooling: Pooling = "average", padding: Padding = "zeros") -> "Trunk":
+    def trunk(
+        self,
+        layers: Iterable[str],
+        pooling: Pooling = "average",
+        padding: Padding = "zeros",
+        *,
+        checkpointed: bool = False,
+    ) -> "Trunk":
         """The part of the network up to the deepest of `layers`.
 
         Raises OptionsError for a layer these parameters do not reach.
@@ -79,6 +88,7 @@ class Network:
             wanted,
             pooling,
             padding,
+            checkpointed,
         )
 
 
@@ -93,12 +103,17 @@ class Conv:
 
 @dataclass(frozen=True)
 class Trunk:
-    """The layers up to the deepest one wanted. Call it with pictures to get their activations."""
+    """The layers up to the deepest one wanted. Call it with pictures to get their activations.
+
+    checkpointed: keep only what passes between blocks and compute the rest again for the gradient: the same
+    numbers from less memory, for about a third more time. Chen et al. 2016, arXiv 1604.06174.
+    """
 
     convs: tuple[Conv, ...]
     wanted: frozenset[str]
     pooling: Pooling
     padding: Padding
+    checkpointed: bool = False
 
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
         """Activations of the wanted layers.
@@ -114,17 +129,27 @@ class Trunk:
             return found
         _check_side(pictures, self.convs[-1].name)
         x = normalise(pictures).to(self.convs[0].weight.dtype, memory_format=torch.channels_last)
-        block = 1
-        for conv in self.convs:
-            if block_of(conv.name) > block:
-                x, block = pool(x, self.pooling), block_of(conv.name)
+        for block, convs in groupby(self.convs, lambda conv: block_of(conv.name)):
+            if block > 1:
+                x = pool(x, self.pooling)
+            if self.checkpointed and x.requires_grad:
+                x, seen = checkpoint(self._block, tuple(convs), x, use_reentrant=False)
+            else:
+                x, seen = self._block(tuple(convs), x)
+            found |= seen
+        return found
+
+    def _block(self, convs: tuple[Conv, ...], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The convolutions between two poolings: what goes on, and what was wanted of them."""
+        found: dict[str, Tensor] = {}
+        for conv in convs:
             x = self._convolve(conv, x)
             if conv.name in self.wanted:
                 found[conv.name] = x
             x = F.relu(x)  # never in place: it would overwrite the convolution that may have been asked for
             if relu_of(conv.name) in self.wanted:
                 found[relu_of(conv.name)] = x
-        return found
+        return x, found
 
     def _convolve(self, conv: Conv, x: Tensor) -> Tensor:
         if self.padding == "replicate" and conv is self.convs[0]:

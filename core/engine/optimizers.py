@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.engine.memory import HISTORY
 from core.engine.options import OptimizerName
 
 
@@ -34,7 +35,7 @@ class LBFGS:
     1994, so that a step is four passes over them whatever their number, instead of 4 x history small ones.
     """
 
-    def __init__(self, learning_rate: float, history: int = 20) -> None:
+    def __init__(self, learning_rate: float, history: int = HISTORY) -> None:
         self._rate = learning_rate
         self._history = history
         self._pairs: _Pairs | None = None
@@ -63,8 +64,9 @@ def _feel_forward(g: Tensor, last_step: Tensor) -> Tensor:
     """A step downhill while only negative curvature was met, as from a flat picture: twice as far as the last one,
     at least a grey level. torch.optim.LBFGS steps by the raw gradient here and, if that is small, never arrives."""
     length = max(2 * float(last_step.norm()), _GREY_LEVEL * g.numel() ** 0.5)
-    downhill: Tensor = -F.normalize(g, dim=0)
-    return downhill * length
+    downhill: Tensor = F.normalize(-g, dim=0)
+    step: Tensor = downhill * length
+    return step
 
 
 _NO_GRADIENT: Final = 1e-300
@@ -190,3 +192,8 @@ OPTIMIZERS: Final[Mapping[OptimizerName, Callable[[float], Optimizer]]] = {
     "adagrad": Adagrad,
     "sgd": SGD,
 }
+
+
+def make(name: OptimizerName, learning_rate: float, history: int) -> Optimizer:
+    """A fresh optimiser; `history` bounds the memory of L-BFGS alone."""
+    return LBFGS(learning_rate, history) if name == "lbfgs" else OPTIMIZERS[name](learning_rate)

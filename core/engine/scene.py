@@ -12,6 +12,7 @@ from core.engine.color import match_palette, with_colors_of
 from core.engine.errors import OptionsError
 from core.engine.geometry import Size, fit
 from core.engine.losses import Statistics
+from core.engine.memory import plan
 from core.engine.network import Network, Trunk, resolve_dtype
 from core.engine.objective import Evaluation, Guides, Objective
 from core.engine.options import StyleOptions
@@ -65,7 +66,9 @@ class Pictures:
 class Scene:
     """The pictures of a run on the network's device, and what the objective needs of them at each size."""
 
-    def __init__(self, pictures: "Pictures", options: StyleOptions, network: Network) -> None:
+    def __init__(
+        self, pictures: Pictures, options: StyleOptions, network: Network, memory_bytes: int | None = None
+    ) -> None:
         styles = pictures.styles
         if not styles or len(options.style_blend or styles) != len(styles):
             raise OptionsError(
@@ -74,6 +77,14 @@ class Scene:
         self.options = options
         self._network = network.to(resolve_dtype(options.dtype, network.device))
         self.content = self._place(pictures.content)
+        self.plan = plan(
+            options,
+            size_of(self.content),
+            {**objective.content_layers(options), **objective.style_layers(options)},
+            network.architecture,
+            self._network.dtype.itemsize,
+            memory_bytes,
+        )
         self._styles = tuple(self._place(style) for style in styles)
         self.upload = None if pictures.init is None else self._place(pictures.init)
         self._masks = None if pictures.labels is None else self._place(masks(pictures.labels, len(styles)))
@@ -116,7 +127,9 @@ class Scene:
         return picture.detach().squeeze(0).float().clamp(0, 1).cpu()
 
     def _trunk(self, layers: Sequence[str] | Mapping[str, float]) -> Trunk:
-        return self._network.trunk(layers, self.options.pooling, self.options.padding)
+        return self._network.trunk(
+            layers, self.options.pooling, self.options.padding, checkpointed=self.plan.checkpointed
+        )
 
     def _place(self, picture: Tensor) -> Tensor:
         # The picture itself is at least float32 even when the network computes in bfloat16: its steps are small.

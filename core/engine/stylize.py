@@ -20,7 +20,7 @@ from core.engine.initial import initial_picture
 from core.engine.journal import Journal
 from core.engine.network import Network
 from core.engine.objective import Evaluation, style_term
-from core.engine.optimizers import OPTIMIZERS, Optimizer
+from core.engine.optimizers import Optimizer, make
 from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
@@ -38,19 +38,21 @@ def stylize(
     *,
     init: Tensor | None = None,
     labels: Tensor | None = None,
+    memory_bytes: int | None = None,
 ) -> Outcome:
     """Optimise a picture that shows `content` in the look of `styles`.
 
     content, styles, init: (3, H, W), RGB in 0..1, any sizes; the result's longer side is `options.size`.
     labels: (H, W) integers, k + 1 where style k goes and 0 where none does; without it all go everywhere.
+    memory_bytes: what the run may take; a large one then keeps less (see core.engine.memory).
     on_progress is called after every evaluation and may end the run. On the CPU, equal arguments, threads and
     versions give the same picture, bit for bit.
 
     Raises OptionsError when options do not fit the pictures or the network, PictureError when a picture is too
-    small for the layers in use.
+    small for the layers in use, MemoryLimitError before the run when it cannot fit `memory_bytes`.
     """
     begun = perf_counter()
-    scene = Scene(Pictures(content, styles, init, labels), options, network)
+    scene = Scene(Pictures(content, styles, init, labels), options, network, memory_bytes)
     generator = torch.Generator().manual_seed(options.seed)
     journal = Journal(options, begun)
     ended, walk = None, None
@@ -109,7 +111,8 @@ class _Walk:
 def _begin(scene: Scene, view: View, generator: torch.Generator) -> _Walk:
     options = scene.options
     picture = initial_picture(options.init, view.content, view.styles, scene.blend, generator, scene.upload)
-    return _Walk(picture, OPTIMIZERS[options.optimizer](options.learning_rate), options.averaging)
+    optimizer = make(options.optimizer, options.learning_rate, scene.plan.history)
+    return _Walk(picture, optimizer, options.averaging)
 
 
 def _descend(

@@ -39,7 +39,13 @@ class Shipped:
     id: str
 
 
-SHIPPED: Final[Mapping[str, Shipped]] = {}
+SHIPPED: Final[Mapping[str, Shipped]] = {
+    "strata-small": Shipped(
+        "strata-small-v1.safetensors",
+        "7008e2dab952f4dfb6e1a66182bde9e4e054494c962f6c62dfa99b20c8cc644d",
+        "embedded-small-v1",
+    ),
+}
 
 _OWN: Final = (STRATA.name, STRATA_SMALL.name)
 
