@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.engine.errors import OptionsError, PictureError, WeightsError
+from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
 from core.engine.metrics import measure
 from core.engine.objective import blend_weights
 from core.engine.pixels import to_image, to_tensor
@@ -28,13 +28,17 @@ from worker.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
+_MEMORY: Final = ("out-of-memory", "The job needs more memory than the worker has")
+
 FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
     WeightsError: ("weights-unavailable", "The network's parameters cannot be used"),
     PictureError: ("picture-unusable", "A picture cannot be used as asked"),
     OptionsError: ("options-unusable", "The options do not fit together"),
+    MemoryLimitError: _MEMORY,
+    EngineError: ("engine", "The run could not be carried out"),
     ArtifactMissing: ("input-missing", "An input picture is gone"),
-    torch.OutOfMemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
-    MemoryError: ("out-of-memory", "The job needs more memory than the worker has"),
+    torch.OutOfMemoryError: _MEMORY,
+    MemoryError: _MEMORY,
     OSError: ("storage-failed", "The worker could not read or write its files"),
 }
 """What a failure is called, the first that fits; its own message is the detail."""

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from redis import Redis
 
+from core.engine.errors import EngineError, MemoryLimitError
 from core.jobs.artifacts import ArtifactStore, FolderArtifacts, open_artifacts
 from core.jobs.errors import NotReadyYet
 from core.jobs.record import JobRecord, JobStatus
@@ -272,10 +273,12 @@ class Unlucky(FolderArtifacts):
     [
         (OSError(28, "No space left on device", "/secret/path"), "storage-failed", "No space left on device."),
         (MemoryError(), "out-of-memory", "MemoryError."),
+        (MemoryLimitError(2**33, 2**32, 4096, 2048), "out-of-memory", "the largest size that fits is 2048."),
+        (EngineError("a new kind of trouble"), "engine", "A new kind of trouble."),
         (KeyError("/secret/path"), "internal", "the worker's log says what"),
     ],
 )
-def test_what_goes_wrong_on_our_side_fails_the_job_and_gives_no_path_away(
+def test_what_goes_wrong_fails_the_job_in_its_own_words_and_gives_no_path_away(
     workshop: Workshop, service: JobService, submit: Submit, settings: Settings, error: Exception, kind: str, told: str
 ) -> None:
     unlucky = Unlucky(Path(settings.artifacts))
