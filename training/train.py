@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from training.bank import Bank
 from training.crops import crops, labels_for
+from training.grow import grow
 from training.model import Classifier, architecture_of
 from training.muon import Muon
 from training.recipe import Recipe
@@ -44,11 +45,6 @@ class Trainer:
         self.done = 0
         self.loss, self.accuracy = math.log(len(bank)), 0.0
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step as a part of its peak: linear warm-up, then half a cosine."""
-        recipe = self.recipe
-        return min(1.0, (step + 1) / recipe.warmup) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)) + 1e-4
-
     def step(self) -> Report:
         """Train on one batch."""
         recipe, phase = self.recipe, self.recipe.phase(self.done)
@@ -59,7 +55,7 @@ class Trainer:
         labels = labels.to(self.device)
         for optimizer, peak in zip(self.optimizers, self._peaks, strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = peak * self.rate(self.done)
+                group["lr"] = peak * recipe.rate(self.done)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             logits = self.model(x).float()
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
@@ -76,7 +72,8 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint, aside and then renamed, so that a killed run leaves the last good one."""
         state = {
-            "recipe": repr(self.recipe),
+            "recipe": repr(replace(self.recipe, steps=0)),
+            "steps": self.recipe.steps,
             "done": self.done,
             "loss": self.loss,
             "accuracy": self.accuracy,
@@ -90,12 +87,20 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ValueError when it belongs to another recipe."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != repr(self.recipe):
+        longer = replace(self.recipe, steps=state["steps"])
+        early = state["done"] <= min(longer.plateau_end, self.recipe.plateau_end)
+        if state["recipe"] != repr(replace(self.recipe, steps=0)) or not (early or longer == self.recipe):
             raise ValueError(f"{path} was made with another recipe: remove it or train with that one")
         self.done, self.loss, self.accuracy = state["done"], state["loss"], state["accuracy"]
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+    def start_from(self, path: Path) -> None:
+        """Grow the classifier out of a narrower one's checkpoint. Raises FileNotFoundError without it."""
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is not there: this network grows out of that one, so train it first")
+        grow(torch.load(path, map_location=self.device, weights_only=True)["model"], self.model)
 
     def run(self, report: Callable[[Report], None], checkpoint: Path | None, every: int = 250) -> None:
         """Train to the recipe's last step, from wherever this run stands."""

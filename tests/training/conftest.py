@@ -14,7 +14,7 @@ def bank() -> Bank:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return Recipe(width=0.125, steps=40, warmup=4, phases=(Phase(0.75, 32, 24), Phase(0.25, 48, 12)))
+    return Recipe(width=0.125, steps=40, warmup=4, phases=(Phase(0.75, 32, 24), Phase(0.25, 48, 12)), decay=0.25)
 
 
 @pytest.fixture(autouse=True)

@@ -53,7 +53,7 @@ def test_another_seed_trains_another_network(bank: Bank, recipe: Recipe) -> None
 
 def test_a_checkpoint_of_another_recipe_is_refused(bank: Bank, recipe: Recipe, tmp_path: Path) -> None:
     Trainer(recipe, bank, CPU).save(tmp_path / "run.pt")
-    other = Trainer(replace(recipe, steps=41), bank, CPU)
+    other = Trainer(replace(recipe, weight_decay=0.5), bank, CPU)
     with pytest.raises(ValueError, match="another recipe"):
         other.load(tmp_path / "run.pt")
 
@@ -63,11 +63,23 @@ def test_phases_follow_one_another_by_their_share_of_the_steps() -> None:
     assert [recipe.phase(step).side for step in range(10)] == [32] * 6 + [64] * 4
 
 
-def test_the_rate_warms_up_and_falls_to_nothing(bank: Bank, recipe: Recipe) -> None:
-    trainer = Trainer(recipe, bank, CPU)
-    rates = [trainer.rate(step) for step in range(recipe.steps)]
-    assert rates[0] < rates[1] < rates[recipe.warmup]
-    assert rates[-1] < 0.01
+def test_the_rate_warms_up_stays_and_falls_to_nothing(recipe: Recipe) -> None:
+    rates = [recipe.rate(step) for step in range(recipe.steps)]
+    assert rates[0] < rates[1] < rates[recipe.warmup] == rates[recipe.plateau_end] == 1
+    assert rates[-1] < 0.2
+
+
+def test_a_run_may_be_given_another_length_until_its_rate_falls(bank: Bank, recipe: Recipe, tmp_path: Path) -> None:
+    begun = Trainer(recipe, bank, CPU)
+    begun.step()
+    begun.save(tmp_path / "run.pt")
+    longer = Trainer(replace(recipe, steps=400), bank, CPU)
+    longer.load(tmp_path / "run.pt")
+    assert longer.done == 1
+    begun.done = 39
+    begun.save(tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="another recipe"):
+        longer.load(tmp_path / "run.pt")
 
 
 @pytest.mark.parametrize("shape", [(16, 64), (64, 16), (32, 32)])
