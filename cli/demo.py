@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,11 +30,25 @@ POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 40
 
 
+@dataclass(frozen=True)
+class Effort:
+    """Longer side in pixels, and evaluations."""
+
+    size: int
+    iterations: int
+
+
+# About a minute on two processor cores; on a GPU, what a job gets by default.
+WIDE: Final = Effort(256, 40)
+NARROW: Final = Effort(320, 100)
+GPU: Final = Effort(512, 300)
+
+
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("demo-output"),
     profile: Annotated[str, typer.Option(help="fine-grain, balanced or abstract.")] = "balanced",
-    size: Annotated[int, typer.Option(help="Longer side of the result, pixels.")] = 320,
-    iterations: Annotated[int, typer.Option(help="How long to paint.")] = 60,
+    size: Annotated[int | None, typer.Option(help="Longer side of the result, pixels.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="How long to paint.")] = None,
     weights: Weights = None,
 ) -> None:
     """Paint a photo in the manner of a painting, from end to end, and leave nothing running."""
@@ -41,8 +56,13 @@ def demo(
 
     began = time.monotonic()
     content, style = photo(PHOTO), paint(PAINTING)
-    options = {"profile": profile, "size": size, "iterations": iterations}
-    with _running(weights or Settings().weights) as service, Client(service.url) as client:
+    with _running(weights or Settings().weights) as (service, network), Client(service.url) as client:
+        effort = effort_for(network)
+        options = {
+            "profile": profile,
+            "size": size or effort.size,
+            "iterations": iterations or effort.iterations,
+        }
         job = _paint(service, client, content, style, options)
         result = Image.open(io.BytesIO(client.image(job)))
     panels = (
@@ -57,9 +77,16 @@ def demo(
     show.out.print(f"{time.monotonic() - began:.0f} s in all; nothing is left running.", highlight=False)
 
 
+def effort_for(network: Mapping[str, Any]) -> Effort:
+    """How much to ask of the network that /readyz names."""
+    if str(network.get("device", "")).startswith("cuda"):
+        return GPU
+    return NARROW if str(network.get("network", "")).startswith("strata") else WIDE
+
+
 @contextmanager
-def _running(weights: str) -> Iterator[LocalService]:
-    """A ready service in a temporary folder."""
+def _running(weights: str) -> Iterator[tuple[LocalService, Mapping[str, Any]]]:
+    """A ready service in a temporary folder, and the network that draws there."""
     with (
         signals.as_exception(),
         _last_words() as say,
@@ -70,7 +97,7 @@ def _running(weights: str) -> Iterator[LocalService]:
             readiness = service.wait_ready(READY_SECONDS, tick=lambda: _check(service))
         if readiness is None or not readiness.ok:
             raise LocalError(f"The service is not ready after {READY_SECONDS:g} s: {readiness}")
-        yield service
+        yield service, readiness.answer.get("network") or {}
 
 
 @contextmanager

@@ -90,4 +90,6 @@ class _Herald:
         facts = {"page": url, "docs": f"{url}/docs", "data": str(self._service.data), "network": drawn}
         for label, text in facts.items():
             self._console.print(f"  {label:<8} {text}")
+        if str(network.get("weights", "")).startswith("seeded"):
+            self._console.print("  [yellow]The network is untrained.[/] `strata weights fetch` gets the published one.")
         self._console.print("  Ctrl-C stops everything")
