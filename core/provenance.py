@@ -19,15 +19,15 @@ _ASCII: Final = b"ASCII\0\0\0"
 
 
 class Provenance(BaseModel):
-    """What made a picture. Pictures are ids of inputs, `sha256:...`; `options` are complete.
+    """What made a picture, and nothing of when or for whom: the same job twice gives the same bytes.
 
-    network and weights say what drew it: another network draws another picture from the same options.
+    Pictures are ids of inputs, `sha256:...`; `options` are complete. network and weights say what drew it: another
+    network draws another picture from the same options.
     """
 
     model_config = ConfigDict(frozen=True)
 
     version: int = 1
-    job: str
     content: str
     styles: tuple[str, ...]
     mask: str | None = None

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of a worker; 0 for one per core.")
+    memory_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="Memory a run may take; 0 for four fifths of the device's or machine's."
+    )
+    warm_networks: Annotated[int, Field(gt=0)] = Field(
+        4, description="Networks a worker keeps loaded; beyond that the one used longest ago goes."
+    )
 
     @field_validator("redis_url")
     @classmethod

@@ -1,10 +1,12 @@
 """The warm engine of this process: its device, and every network it has loaded so far."""
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import Final
 
 import torch
 
@@ -14,6 +16,9 @@ from core.engine.perceptual import Lpips
 from core.engine.weights import Origin, choose, load
 
 log = logging.getLogger(__name__)
+
+MEMORY_SHARE: Final = 0.8
+"""Of the device's memory: the rest is for parameters, the process itself and its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,24 @@ class Model:
 class Studio:
     """Networks stay: a second job with the same one loads nothing. Safe to share between threads."""
 
-    def __init__(self, *, device: str, weights: str, weights_dir: Path, threads: int) -> None:
+    def __init__(
+        self, *, device: str, weights: str, weights_dir: Path, threads: int, memory_bytes: int, warm_networks: int
+    ) -> None:
         """device: auto, cpu, cuda or cuda:N. weights: as for `core.engine.weights.choose`.
 
-        threads: CPU threads of this process, 0 to leave them to torch.
+        threads: CPU threads of this process, 0 to leave them to torch. memory_bytes: what a run may take, 0 for
+        MEMORY_SHARE of all there is. warm_networks: how many sets of parameters stay loaded.
         """
         if threads:
             torch.set_num_threads(threads)
         self.device = _device(device)
+        # Of what the machine has, not of what is free now: how a run is carried out must not depend on its moment.
+        self.memory_bytes = memory_bytes or int(MEMORY_SHARE * _memory_of(self.device))
         self.lpips = Lpips(weights_dir)
         self._weights = weights
         self._weights_dir = weights_dir
-        self._parameters: dict[Origin, Parameters] = {}
+        self._warm_networks = warm_networks
+        self._parameters: dict[Origin, Parameters] = {}  # the one used last stands last
         self._networks: dict[tuple[Origin, torch.dtype], Network] = {}
         self._lock = Lock()
 
@@ -59,7 +70,17 @@ class Studio:
             origin = replace(chosen, warning=None)  # however it came to be chosen, it is the same network
             loaded = (origin, dtype) not in self._networks
             network, measuring = (self._placed(origin, d) for d in (dtype, torch.float32))
+            self._parameters[origin] = self._parameters.pop(origin)
+            self._forget_oldest()
         return Model(network, measuring, chosen.warning, loaded)
+
+    def _forget_oldest(self) -> None:
+        while len(self._parameters) > self._warm_networks:
+            oldest = next(iter(self._parameters))
+            del self._parameters[oldest]
+            for key in [key for key in self._networks if key[0] == oldest]:
+                del self._networks[key]
+            log.info("let go of %s %s", oldest.architecture.name, oldest.kind)
 
     def _placed(self, origin: Origin, dtype: torch.dtype) -> Network:
         if (origin, dtype) not in self._networks:
@@ -74,6 +95,13 @@ class Studio:
                 *(network.architecture.name, network.id, self.device, dtype, perf_counter() - begun),
             )
         return self._networks[origin, dtype]
+
+
+def _memory_of(device: torch.device) -> int:
+    """Bytes of memory a run on this device draws on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _device(name: str) -> torch.device:

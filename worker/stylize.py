@@ -14,14 +14,16 @@ from torch import Tensor
 from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
 from core.engine.metrics import measure
 from core.engine.objective import blend_weights
-from core.engine.pixels import to_image, to_tensor
+from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.stylize import stylize
 from core.jobs.artifacts import LOSSES, RESULT, ArtifactStore
 from core.jobs.errors import ArtifactMissing, sentence
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
+from core.provenance import Provenance
 from worker.memory import PeakMemory
+from worker.output import png, png16
 from worker.run import Run, job_losses
 from worker.studio import Model, Studio
 from worker.workshop import Workshop
@@ -92,7 +94,9 @@ def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
         model = studio.model(record.options)
         content = _picture(artifacts, record.content.id)
         styles = [_picture(artifacts, style.id) for style in record.styles]
-        outcome = stylize(content, styles, record.options, model.network, run.on_progress)
+        outcome = stylize(
+            content, styles, record.options, model.network, run.on_progress, memory_bytes=studio.memory_bytes
+        )
         _log_start(run, model)
         artifacts.put_output(record.id, record.attempt, LOSSES, _losses(outcome))
         if outcome.ended is Ended.DEADLINE:
@@ -101,7 +105,8 @@ def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
             return _canceled(record, outcome)
         blend = blend_weights(record.options, len(styles))
         measures = measure(content, styles, blend, outcome.picture, model.measuring, studio.lpips)
-    artifacts.put_output(record.id, record.attempt, RESULT, _png(outcome.picture))
+    write = png16 if record.options.output_format == "png16" else png
+    artifacts.put_output(record.id, record.attempt, RESULT, write(outcome.picture, _provenance(record, model)))
     if run.ask() is not Verdict.GO_ON:
         return _canceled(record, outcome)
     metrics = JobMetrics(
@@ -161,10 +166,14 @@ def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:
         return to_tensor(image)
 
 
-def _png(picture: Tensor) -> bytes:
-    file = io.BytesIO()
-    to_image(picture).save(file, "PNG")
-    return file.getvalue()
+def _provenance(record: JobRecord, model: Model) -> Provenance:
+    return Provenance(
+        content=record.content.id,
+        styles=tuple(style.id for style in record.styles),
+        options=record.options.model_dump(mode="json"),
+        network=model.network.architecture.name,
+        weights=model.network.id,
+    )
 
 
 def _losses(outcome: Outcome) -> bytes:

@@ -38,6 +38,8 @@ class Workshop:
             weights=settings.weights,
             weights_dir=settings.weights_dir,
             threads=settings.threads,
+            memory_bytes=settings.memory_bytes,
+            warm_networks=settings.warm_networks,
         )
         store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
         workshop = cls(studio, store, open_artifacts(settings.artifacts), settings.lease_seconds)

@@ -34,6 +34,7 @@ Pooling = Literal["max", "average"]
 Padding = Literal["zeros", "replicate"]
 Init = Literal["content", "noise", "gray", "black", "style-statistics", "upload"]
 Color = Literal["style", "content", "match"]
+OutputFormat = Literal["png", "png16"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float64"]
 
 LayerName = Annotated[str, Field(pattern=r"^(conv|relu)[1-5]_[1-4]$", examples=["relu4_1"])]
@@ -166,6 +167,9 @@ class StyleOptions(BaseModel):
         unit="ratio",
     )
     dtype: DtypeName = _knob("auto", "Arithmetic of the network; auto is bfloat16 where the hardware has it.")
+    output_format: OutputFormat = _knob(
+        "png", "The picture as it is kept: png has 8 bits a channel, png16 has 16 for further editing."
+    )
     preview_every: Annotated[int, Field(ge=0, le=10_000, strict=True)] = _knob(
         10, "A preview after every so many evaluations; 0 for none.", unit="evaluations"
     )

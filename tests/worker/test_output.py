@@ -12,7 +12,7 @@ from core.provenance import Provenance
 from worker.output import png, png16
 
 MADE = Provenance(
-    job="0198", content="sha256:c", styles=("sha256:s",), options={"seed": 3, "note": "Größe"}, network="n", weights="w"
+    content="sha256:c", styles=("sha256:s",), options={"seed": 3, "note": "Größe"}, network="n", weights="w"
 )
 GRADIENT = torch.linspace(0, 1, 3 * 20 * 30).view(3, 20, 30)
 

@@ -14,11 +14,13 @@ from PIL import Image
 from redis import Redis
 
 from core.engine.errors import EngineError, MemoryLimitError
+from core.engine.options import StyleOptions
 from core.jobs.artifacts import ArtifactStore, FolderArtifacts, open_artifacts
 from core.jobs.errors import NotReadyYet
 from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
 from core.jobs.store import JobStore
+from core.provenance import Provenance
 from core.settings import Settings
 from worker.studio import Studio
 from worker.stylize import carry_out
@@ -31,7 +33,9 @@ Submit = Callable[..., JobRecord]
 def studio() -> Iterator[Studio]:
     """One for all, warm after the first job."""
     threads = torch.get_num_threads()
-    yield Studio(device="cpu", weights="seeded", weights_dir=Path("nowhere"), threads=1)
+    yield Studio(
+        device="cpu", weights="seeded", weights_dir=Path("nowhere"), threads=1, memory_bytes=0, warm_networks=4
+    )
     torch.set_num_threads(threads)
 
 
@@ -61,7 +65,8 @@ def test_a_job_ends_with_picture_losses_and_measures(workshop: Workshop, service
     assert (done.progress.iteration, done.progress.fraction, done.progress.eta_seconds) == (5, 1.0, 0.0)
     assert done.expires_at is not None
     picture = Image.open(io.BytesIO(service.image(job.id)))
-    assert (picture.format, picture.mode, picture.size, picture.info) == ("PNG", "RGB", (64, 43), {})
+    assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (64, 43))
+    assert set(picture.info) == {"strata", "icc_profile"}
     losses = service.losses(job.id)
     assert [entry["iteration"] for entry in losses] == [1, 2, 3, 4, 5]
     assert losses[-1]["total"] < losses[0]["total"]
@@ -90,6 +95,52 @@ def test_the_measures_say_what_drew_the_picture_and_how_long_it_took(
     assert (metrics.peak_memory_bytes or 0) > 1_000_000
     assert metrics.lpips is None
     assert "lpips" in metrics.unavailable
+
+
+def test_the_picture_says_how_it_was_made(workshop: Workshop, service: JobService, submit: Submit) -> None:
+    job = submit(profile="abstract")
+
+    carry_out(job.id, workshop)
+
+    assert Provenance.read(service.image(job.id)) == Provenance(
+        content=job.content.id,
+        styles=(job.styles[0].id,),
+        options=job.options.model_dump(mode="json"),
+        network="strata-small",
+        weights="seeded-v1",
+    )
+
+
+def test_a_picture_asked_for_in_sixteen_bits_has_them(workshop: Workshop, service: JobService, submit: Submit) -> None:
+    job = submit(output_format="png16")
+
+    carry_out(job.id, workshop)
+
+    assert service.image(job.id)[24] == 16  # the bit depth of a PNG's header
+
+
+def test_a_job_that_cannot_fit_fails_at_once_with_the_size_that_would(
+    workshop: Workshop, service: JobService, submit: Submit
+) -> None:
+    small = Studio(
+        device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=50_000_000, warm_networks=1
+    )
+    job = submit(size=2048)
+
+    carry_out(job.id, replace(workshop, studio=small))
+
+    kind, detail = ended_badly(service, job)
+    assert kind == "out-of-memory"
+    assert "the largest size that fits is" in detail
+    assert service.get(job.id).progress.iteration == 0
+
+
+def test_beyond_its_bound_a_worker_lets_go_of_the_network_used_longest_ago() -> None:
+    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
+    strata, small = (StyleOptions(network=name, dtype="float32") for name in ("strata", "strata-small"))
+    deep = StyleOptions(network="vgg16", layer_weights={"relu1_1": 1.0}, dtype="float32")
+    assert [studio.model(o).loaded for o in (strata, small, strata, deep)] == [True, True, False, True]
+    assert [studio.model(o).loaded for o in (strata, small)] == [False, True]
 
 
 def test_the_second_job_with_a_network_loads_nothing(
@@ -241,7 +292,7 @@ def test_an_input_that_is_gone_fails_the_job(
 def test_missing_parameters_fail_the_job_with_what_to_do(
     workshop: Workshop, service: JobService, submit: Submit, tmp_path: Path
 ) -> None:
-    bare = Studio(device="cpu", weights="pretrained", weights_dir=tmp_path, threads=0)
+    bare = Studio(device="cpu", weights="pretrained", weights_dir=tmp_path, threads=0, memory_bytes=0, warm_networks=4)
     job = submit(network="vgg19")
 
     carry_out(job.id, replace(workshop, studio=bare))
@@ -252,7 +303,7 @@ def test_missing_parameters_fail_the_job_with_what_to_do(
 
 
 def test_without_parameters_a_worker_is_not_ready(workshop: Workshop, tmp_path: Path) -> None:
-    bare = Studio(device="cpu", weights="pretrained", weights_dir=tmp_path, threads=0)
+    bare = Studio(device="cpu", weights="pretrained", weights_dir=tmp_path, threads=0, memory_bytes=0, warm_networks=4)
 
     assert replace(workshop, studio=bare).warm_up() is None
 

@@ -67,8 +67,9 @@ def _run(network: Network, picture: Callable[..., Tensor], request: dict[str, An
     return stylize(picture(1), [picture(2), picture(3)], options, network, on_progress), len(previews)
 
 
-def test_every_field_has_a_change_here_or_chooses_the_network() -> None:
-    assert set(CHANGES) | {"network"} == set(StyleOptions.model_fields)
+def test_every_field_has_a_change_here_or_a_test_of_its_own() -> None:
+    elsewhere = {"network", "output_format"}  # below, and in tests/worker
+    assert set(CHANGES) | elsewhere == set(StyleOptions.model_fields)
 
 
 @pytest.mark.parametrize("field", CHANGES)
