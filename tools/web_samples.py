@@ -38,18 +38,18 @@ def main() -> None:
     (FOLDER / "samples.json").write_text(json.dumps(listed, indent=1) + "\n")
     painting = paint("starlit", (SHOWN, SHOWN))
     for layer, side in REGIONS.items():
-        _jpeg(_without_places(painting, side), FOLDER / f"seen-{layer}.jpg")
+        save_jpeg(_without_places(painting, side), FOLDER / f"seen-{layer}.jpg")
 
 
 def _save(picture: Image.Image, name: str) -> None:
     """The picture within SIDE, and a square thumbnail of its middle."""
     fitted = picture.copy()
     fitted.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    _jpeg(fitted, FOLDER / f"{name}.jpg")
+    save_jpeg(fitted, FOLDER / f"{name}.jpg")
     side = min(picture.size)
     left, top = ((length - side) // 2 for length in picture.size)
     square = picture.crop((left, top, left + side, top + side)).resize((THUMB, THUMB), Image.Resampling.LANCZOS)
-    _jpeg(square, FOLDER / f"{name}-thumb.jpg")
+    save_jpeg(square, FOLDER / f"{name}-thumb.jpg")
 
 
 def _without_places(picture: Image.Image, side: int) -> Image.Image:
@@ -66,7 +66,7 @@ def _without_places(picture: Image.Image, side: int) -> Image.Image:
     return Image.fromarray(result)
 
 
-def _jpeg(picture: Image.Image, path: Path) -> None:
+def save_jpeg(picture: Image.Image, path: Path) -> None:
     """As good as MAX_BYTES allow."""
     for quality in range(90, 30, -4):
         picture.save(path, "JPEG", quality=quality, optimize=True, progressive=True)
