@@ -99,7 +99,7 @@ class StyleOptions(BaseModel):
     )
     content_weight: Weight = _knob(0.05, "More keeps the photo's shapes; 0 forgets the photo.", unit="weight")
     style_weight: Weight = _knob(1.0, "More follows the style pictures' texture and colour.", unit="weight")
-    tv_weight: Weight = _knob(0.0, "Total variation: more smooths away fine noise.", unit="weight")
+    tv_weight: Weight = _knob(0.1, "Total variation: more smooths away fine grain, up to flat patches.", unit="weight")
     style_loss: StyleLoss = _knob(
         "relative",
         "How Gram matrices are compared. relative makes every layer's slider mean the same at every depth;"

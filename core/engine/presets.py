@@ -33,7 +33,8 @@ _FIRST_FIVE_CONVOLUTIONS: Final = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "
 
 _LWSW: Final = Preset(
     source="Layer-Wise Weighting for Granular Control in Neural Artistic Stylization",
-    choices="Content from relu4_2, relative losses, average pooling and the weights are ours, tuned by eye.",
+    choices="Content from relu4_2, relative losses, average pooling, a little total variation and the weights are ours,"
+    " tuned by eye.",
 )
 
 _DYNAMIC: Final = Preset(
@@ -47,6 +48,7 @@ _DYNAMIC: Final = Preset(
         "style_loss": "gatys",
         "content_weight": 2.0,
         "style_weight": 5e9,
+        "tv_weight": 0.0,
         "optimizer": "adam",
         "learning_rate": 0.003,
         "iterations": 2000,
@@ -68,6 +70,7 @@ _INTERPRETABLE_BASELINE: Final = Preset(
         "style_loss": "mean",
         "content_weight": 1.0,
         "style_weight": 5e6,
+        "tv_weight": 0.0,
         "optimizer": "lbfgs",
         "learning_rate": 1.0,
         "iterations": 300,
@@ -89,6 +92,7 @@ _INTERPRETABLE_REVISED: Final = Preset(
         "distance": "l1",
         "content_weight": 1.0,
         "style_weight": 5e3,
+        "tv_weight": 0.0,
         "optimizer": "adam",
         "learning_rate": 0.05,
         "iterations": 600,
@@ -125,6 +129,7 @@ _GATYS: Final = Preset(
         "style_loss": "gatys",
         "content_weight": 1.0,
         "style_weight": 1e3,
+        "tv_weight": 0.0,
         "pooling": "average",
         "optimizer": "lbfgs",
         "learning_rate": 1.0,

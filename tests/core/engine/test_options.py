@@ -128,7 +128,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(request_: dict[str, Any
 
 def test_nothing_to_do_is_refused() -> None:
     with pytest.raises(ValidationError, match="all 0"):
-        resolve({"content_weight": 0.0, "style_weight": 0.0})
+        resolve({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0})
 
 
 @pytest.mark.parametrize("preset", PRESETS)

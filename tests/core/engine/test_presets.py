@@ -95,7 +95,8 @@ def lwsw(x: Tensor, c: Tensor, s: Tensor, network: Parameters) -> Tensor:
     for name in RELUS:
         g, a = gram(fx[name]) / positions(fx[name]), gram(fs[name]) / positions(fs[name])
         style += (g - a).pow(2).sum() / a.pow(2).sum() / 5
-    return 0.05 * content + style
+    variation = sum(d.abs().mean() for d in differences(x))
+    return 0.05 * content + style + 0.1 * variation
 
 
 def dynamic(x: Tensor, c: Tensor, s: Tensor, network: Parameters) -> Tensor:

@@ -14,7 +14,7 @@ from core.engine.regions import guides, masks
 from core.engine.stylize import stylize
 
 Pictures = Callable[..., Tensor]
-SMALL = {"size": 64, "iterations": 6, "dtype": "float64", "content_weight": 0.0}
+SMALL = {"size": 64, "iterations": 6, "dtype": "float64", "content_weight": 0.0, "tv_weight": 0.0}
 
 
 @pytest.mark.parametrize("describe", [losses.gram_statistics, losses.moments])

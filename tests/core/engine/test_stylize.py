@@ -22,7 +22,7 @@ from core.engine.stylize import stylize
 
 Pictures = Callable[..., Tensor]
 
-SMALL = {"size": 64, "iterations": 5, "dtype": "float64"}
+SMALL = {"size": 64, "iterations": 5, "dtype": "float64", "tv_weight": 0.0}
 
 
 def run(network: Network, picture: Pictures, on_progress: Any = None, **options: Any) -> Outcome:
