@@ -3,10 +3,13 @@
 import io
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -139,3 +142,116 @@ def painting(encode: Encode) -> bytes:
     colours = ((20, 30, 120), (240, 190, 40), (200, 40, 30), (250, 250, 230))
     bands.putdata([colours[(x + 2 * y) // 8 % 4] for y in range(64) for x in range(64)])
     return encode(bands)
+
+
+Behave = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def _answer(status: int, body: bytes = b"", **headers: str) -> Behave:
+    def answer(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def _hang(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    over.wait()
+
+
+def _reset(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def _trickle(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """A head that never ends, a byte at a time."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while not over.wait(0.05):
+        handler.wfile.write(b"z")
+
+
+def _endless(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """A body that never ends, as fast as it is read."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while not over.is_set():
+        handler.wfile.write(bytes(65_536))
+
+
+def _garbage(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    handler.wfile.write(b"220 mail.example.org ESMTP\r\n")
+
+
+class Receiver:
+    """A server of callbacks and pictures, each path of which answers in its own way, good or bad."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.over = threading.Event()
+        self.behaviours: dict[str, Behave] = {
+            "/ok": _answer(200),
+            "/accepted": _answer(202, b"thank you"),
+            "/error": _answer(500, b"it broke"),
+            "/gone": _answer(410),
+            "/busy": _answer(503, Retry_After="1200"),
+            "/redirect": _answer(307, Location="/ok"),
+            "/away": _answer(302, Location="http://169.254.169.254/latest/meta-data/"),
+            "/hang": _hang,
+            "/reset": _reset,
+            "/trickle": _trickle,
+            "/endless": _endless,
+            "/garbage": _garbage,
+        }
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _take(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.received.append(Received(self.path, headers, body))
+                receiver.behaviours[self.path](self, receiver.over)
+
+            do_GET = do_POST = _take  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+
+            def handle_error(self, *_: object) -> None:
+                pass  # a client that went away is what these tests are about
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def at(self, path: str) -> list[Received]:
+        """What came to a path."""
+        return [request for request in self.received if request.path == path]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A server on loopback with every good and bad behaviour."""
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield receiver
+    receiver.over.set()
+    receiver.server.shutdown()
+    receiver.server.server_close()
+    thread.join(20)
