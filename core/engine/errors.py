@@ -24,5 +24,9 @@ class MemoryLimitError(EngineError):
         self.needed, self.limit, self.largest = needed, limit, largest
 
 
+class CheckpointError(EngineError):
+    """A checkpoint is damaged, or belongs to another run."""
+
+
 class OptionsError(EngineError):
     """Options that are each valid do not fit together with the pictures or the network given."""

@@ -1,10 +1,12 @@
 """What a run notes of itself: losses, the best iterate, each layer's influence, and when it is over."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import isfinite
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
+import torch
 from torch import Tensor
 
 from core.engine.options import StyleOptions
@@ -43,6 +45,31 @@ class Journal:
     @property
     def iteration(self) -> int:
         return len(self.losses)
+
+    @property
+    def stage_iteration(self) -> int:
+        """Evaluations of the current size."""
+        return len(self.losses) - self._stage_began
+
+    def save(self) -> dict[str, Any]:
+        """All of it as plain values and tensors."""
+        return {
+            "losses": [asdict(losses) for losses in self.losses],
+            "influence": [dict(sample) for sample in self._influence],
+            "stage_began": self._stage_began,
+            "best": None if self._best is None else [self._best[0], self._best[1].cpu().clone()],
+            "seconds": self.seconds,
+            "seconds_to_first_iteration": self.seconds_to_first_iteration,
+        }
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from what was saved; the time it took counts."""
+        self.losses = [Losses(**losses) for losses in saved["losses"]]
+        self._influence = list(saved["influence"])
+        self._stage_began = saved["stage_began"]
+        self._best = None if saved["best"] is None else (saved["best"][0], saved["best"][1].to(device))
+        self._begun -= saved["seconds"]
+        self.seconds_to_first_iteration = saved["seconds_to_first_iteration"]
 
     def begin_stage(self) -> None:
         """Another size begins: its losses do not compare with those before."""
@@ -94,7 +121,7 @@ class Journal:
         return len(recent) == patience and all(losses.total > limit for losses in recent)
 
     def _on_plateau(self) -> bool:
-        if self._options.early_stop is None or self.iteration - self._stage_began <= _PLATEAU:
+        if self._options.early_stop is None or self.stage_iteration <= _PLATEAU:
             return False
         before, now = self.losses[-1 - _PLATEAU].total, self.losses[-1].total
         return before - now < self._options.early_stop * abs(before)

@@ -7,7 +7,7 @@ each step, which for them is the projected gradient method.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,12 @@ class Optimizer(Protocol):
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Optimizer":
         """The optimiser to go on with at another size; `resize` maps a picture-shaped tensor there."""
+
+    def save(self) -> dict[str, Any]:
+        """Its state as plain values and tensors of its own."""
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        """Take up a saved state."""
 
 
 class LBFGS:
@@ -58,6 +64,17 @@ class LBFGS:
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "LBFGS":
         # Curvature belongs to its own resolution; a fresh start is cheaper than a wrong model.
         return LBFGS(self._rate, self._history)
+
+    def save(self) -> dict[str, Any]:
+        if self._previous is None or self._pairs is None:
+            return {}
+        return {"previous": [t.cpu().clone() for t in self._previous], "pairs": self._pairs.save()}
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        if saved:
+            s, g = (t.to(device) for t in saved["previous"])
+            self._previous, self._pairs = (s, g), _Pairs(self._history, g)
+            self._pairs.restore(saved["pairs"])
 
 
 def _feel_forward(g: Tensor, last_step: Tensor) -> Tensor:
@@ -99,6 +116,17 @@ class _Pairs:
         self._sy[slot, :used] = (self._y[:used] @ s).double().cpu()
         self._sy[:used, slot] = (self._s[:used] @ y).double().cpu()
         self._yy[slot, :used] = self._yy[:used, slot] = (self._y[:used] @ y).double().cpu()
+
+    def save(self) -> dict[str, Any]:
+        used = len(self._order)
+        kept = {"s": self._s[:used], "y": self._y[:used], "sy": self._sy, "yy": self._yy}
+        return {"order": list(self._order), **{name: tensor.cpu().clone() for name, tensor in kept.items()}}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self._order = list(saved["order"])
+        used = len(self._order)
+        self._s[:used], self._y[:used] = saved["s"], saved["y"]
+        self._sy, self._yy = saved["sy"], saved["yy"]
 
     def direction(self, g: Tensor) -> Tensor:
         """-H g. Byrd, Nocedal and Schnabel 1994, theorem 2.2, with H_0 = (s y / y y) of the newest pair."""
@@ -147,6 +175,13 @@ class Adam:
             carried._moments, carried._steps = (resize(m), resize(v).clamp_min(0)), self._steps
         return carried
 
+    def save(self) -> dict[str, Any]:
+        return {"moments": [t.cpu().clone() for t in self._moments or ()], "steps": self._steps}
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        moments = [t.to(device) for t in saved["moments"]]
+        self._moments, self._steps = (moments[0], moments[1]) if moments else None, saved["steps"]
+
 
 class Adagrad:
     """Duchi, Hazan and Singer 2011, diagonal version."""
@@ -166,6 +201,12 @@ class Adagrad:
         carried._sum = None if self._sum is None else resize(self._sum).clamp_min(0)
         return carried
 
+    def save(self) -> dict[str, Any]:
+        return {} if self._sum is None else {"sum": self._sum.cpu().clone()}
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        self._sum = saved["sum"].to(device) if saved else None
+
 
 class SGD:
     """Gradient descent with heavy-ball momentum 0.9. Polyak 1964."""
@@ -184,6 +225,12 @@ class SGD:
         carried = SGD(self._rate)
         carried._velocity = None if self._velocity is None else resize(self._velocity)
         return carried
+
+    def save(self) -> dict[str, Any]:
+        return {} if self._velocity is None else {"velocity": self._velocity.cpu().clone()}
+
+    def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        self._velocity = saved["velocity"].to(device) if saved else None
 
 
 OPTIMIZERS: Final[Mapping[OptimizerName, Callable[[float], Optimizer]]] = {

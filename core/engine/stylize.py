@@ -15,6 +15,8 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from core.engine.checkpoint import Checkpoint, OnCheckpoint
+from core.engine.errors import CheckpointError
 from core.engine.geometry import Size
 from core.engine.initial import initial_picture
 from core.engine.journal import Journal
@@ -39,40 +41,32 @@ def stylize(
     init: Tensor | None = None,
     labels: Tensor | None = None,
     memory_bytes: int | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
+    resume: Checkpoint | None = None,
 ) -> Outcome:
     """Optimise a picture that shows `content` in the look of `styles`.
 
     content, styles, init: (3, H, W), RGB in 0..1, any sizes; the result's longer side is `options.size`.
     labels: (H, W) integers, k + 1 where style k goes and 0 where none does; without it all go everywhere.
     memory_bytes: what the run may take; a large one then keeps less (see core.engine.memory).
-    on_progress is called after every evaluation and may end the run. On the CPU, equal arguments, threads and
-    versions give the same picture, bit for bit.
+    on_progress is called after every evaluation and may end the run. on_checkpoint is called after every step;
+    resume goes on from what it took, with the other arguments as they were. On the CPU, equal arguments, threads
+    and versions give the same picture, bit for bit, resumed or not.
 
     Raises OptionsError when options do not fit the pictures or the network, PictureError when a picture is too
-    small for the layers in use, MemoryLimitError before the run when it cannot fit `memory_bytes`.
+    small for the layers in use, MemoryLimitError before the run when it cannot fit `memory_bytes`, CheckpointError
+    when `resume` is of a run with other options.
     """
-    begun = perf_counter()
     scene = Scene(Pictures(content, styles, init, labels), options, network, memory_bytes)
-    generator = torch.Generator().manual_seed(options.seed)
-    journal = Journal(options, begun)
-    ended, walk = None, None
-    for stage in schedule(options, scene.size):
+    run = _Run(scene, Journal(options, perf_counter()), on_progress, on_checkpoint)
+    begun = 0 if resume is None else run.restore(resume)
+    ended = None
+    for number, stage in enumerate(schedule(options, scene.size)[begun:], begun):
         view = scene.at(stage)
-        walk = _begin(scene, view, generator) if walk is None else walk.at(stage.size)
-        journal.begin_stage()
-        ended, walk = _descend(scene, view, stage, walk, journal, generator, on_progress)
-        if ended is not None:
+        run.enter(number, stage, view)
+        if (ended := run.descend(stage, view)) is not None:
             break
-    assert walk is not None  # noqa: S101 - a schedule has at least one stage
-    return Outcome(
-        picture=scene.finish(journal.best if ended is Ended.DIVERGED else walk.shown),
-        losses=tuple(journal.losses),
-        ended=ended or Ended.FINISHED,
-        seconds=perf_counter() - begun,
-        seconds_to_first_iteration=journal.seconds_to_first_iteration,
-        layer_influence=journal.influence,
-        warnings=("the run diverged; this is its best iterate",) if ended is Ended.DIVERGED else (),
-    )
+    return run.outcome(ended or Ended.FINISHED)
 
 
 @dataclass(frozen=True)
@@ -108,35 +102,98 @@ class _Walk:
         )
 
 
-def _begin(scene: Scene, view: View, generator: torch.Generator) -> _Walk:
-    options = scene.options
-    picture = initial_picture(options.init, view.content, view.styles, scene.blend, generator, scene.upload)
-    optimizer = make(options.optimizer, options.learning_rate, scene.plan.history)
-    return _Walk(picture, optimizer, options.averaging)
+class _Run:
+    """The loop's state, in one place, so that it can be put aside and taken up again."""
 
+    def __init__(
+        self, scene: Scene, journal: Journal, on_progress: OnProgress | None, on_checkpoint: OnCheckpoint | None
+    ) -> None:
+        self._scene = scene
+        self._journal = journal
+        self._on_progress = on_progress
+        self._on_checkpoint = on_checkpoint
+        self._generator = torch.Generator().manual_seed(scene.options.seed)
+        self._stage = -1
+        self._walk: _Walk | None = None
 
-def _descend(
-    scene: Scene,
-    view: View,
-    stage: Stage,
-    walk: _Walk,
-    journal: Journal,
-    generator: torch.Generator,
-    on_progress: OnProgress | None,
-) -> tuple[Ended | None, _Walk]:
-    """All evaluations of one stage. Returns why the run is over, if it is, and where it got to."""
-    options = scene.options
-    for _ in range(stage.iterations):
-        picture = walk.picture.detach().requires_grad_()
-        shift = Shift.draw(options.random_shift, generator) if options.random_shift else None
-        evaluation = view.evaluate(picture, shift)
-        gradient = _gradient(view, evaluation, picture, journal)
-        journal.note(picture, view.objective.tell(evaluation))
-        told = on_progress(_progress(scene, stage, walk, journal)) if on_progress else None
-        if ended := told or journal.verdict():
-            return ended, walk
-        walk = walk.step(gradient)
-    return None, walk
+    def enter(self, number: int, stage: Stage, view: View) -> None:
+        """Begin at the first size, or carry on to the next; a restored run is there already."""
+        if number == self._stage:
+            return
+        self._stage = number
+        self._walk = self._begin(view) if self._walk is None else self._walk.at(stage.size)
+        self._journal.begin_stage()
+
+    def descend(self, stage: Stage, view: View) -> Ended | None:
+        """The evaluations of one size. Returns why the run is over, if it is."""
+        options, journal = self._scene.options, self._journal
+        while journal.stage_iteration < stage.iterations:
+            walk = self._there()
+            picture = walk.picture.detach().requires_grad_()
+            shift = Shift.draw(options.random_shift, self._generator) if options.random_shift else None
+            evaluation = view.evaluate(picture, shift)
+            gradient = _gradient(view, evaluation, picture, journal)
+            journal.note(picture, view.objective.tell(evaluation))
+            told = self._on_progress(_progress(self._scene, stage, walk, journal)) if self._on_progress else None
+            if ended := told or journal.verdict():
+                return ended
+            self._walk = walk.step(gradient)
+            if self._on_checkpoint:
+                self._on_checkpoint(self.checkpoint)
+        return None
+
+    def outcome(self, ended: Ended) -> Outcome:
+        diverged = ended is Ended.DIVERGED
+        return Outcome(
+            picture=self._scene.finish(self._journal.best if diverged else self._there().shown),
+            losses=tuple(self._journal.losses),
+            ended=ended,
+            seconds=self._journal.seconds,
+            seconds_to_first_iteration=self._journal.seconds_to_first_iteration,
+            layer_influence=self._journal.influence,
+            warnings=("the run diverged; this is its best iterate",) if diverged else (),
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that a run with the same arguments needs to go on from here."""
+        walk = self._there()
+        return Checkpoint(
+            {
+                "options": self._scene.options.model_dump_json(),
+                "stage": self._stage,
+                "generator": self._generator.get_state(),
+                "journal": self._journal.save(),
+                "picture": walk.picture.cpu().clone(),
+                "optimizer": walk.optimizer.save(),
+                "average": None if walk.average is None else walk.average.cpu().clone(),
+                "steps": walk.steps,
+            }
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Take up a checkpoint. Returns the number of the stage it was taken in."""
+        saved, options, device = checkpoint.state, self._scene.options, self._scene.content.device
+        if saved["options"] != options.model_dump_json():
+            raise CheckpointError("the checkpoint belongs to a run with other options; the run begins anew")
+        optimizer = make(options.optimizer, options.learning_rate, self._scene.plan.history)
+        optimizer.restore(saved["optimizer"], device)
+        average = None if saved["average"] is None else saved["average"].to(device)
+        self._walk = _Walk(saved["picture"].to(device), optimizer, options.averaging, average, saved["steps"])
+        self._generator.set_state(saved["generator"])
+        self._journal.restore(saved["journal"], device)
+        self._stage = saved["stage"]
+        return self._stage
+
+    def _begin(self, view: View) -> _Walk:
+        scene, options = self._scene, self._scene.options
+        picture = initial_picture(options.init, view.content, view.styles, scene.blend, self._generator, scene.upload)
+        optimizer = make(options.optimizer, options.learning_rate, scene.plan.history)
+        return _Walk(picture, optimizer, options.averaging)
+
+    def _there(self) -> _Walk:
+        if self._walk is None:
+            raise LookupError("the run has not begun")
+        return self._walk
 
 
 def _gradient(view: View, evaluation: Evaluation, picture: Tensor, journal: Journal) -> Tensor:
