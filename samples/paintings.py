@@ -27,7 +27,7 @@ class Painting:
 
 PAINTINGS: MappingProxyType[str, Painting] = MappingProxyType(
     {
-        "starlit": Painting("Swirling night over hills", scenes.starlit, "night", 0.0135),
+        "starlit": Painting("Swirling night over hills", scenes.starlit, "night", 0.018),
         "wheatfield": Painting("Wheat under a turning sky", scenes.wheatfield, "wheat", 0.0135),
         "ember": Painting("A burning sky over water", scenes.fjord, "ember", 0.016),
         "garden": Painting("A garden in dots of colour", textures.stipple, "garden", 0.018),
