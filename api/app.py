@@ -1,5 +1,6 @@
 """The web application: settings in, everything wired, nothing started before the first request needs it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,9 +10,15 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from api import openapi, pages, problems
+from api.closing import on_signal
+from api.deps import Parts
 from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
-from api.routes import jobs, meta, page
+from api.render import LOOKED_AT
+from api.routes import events, images, jobs, meta, outputs, page
+from core.jobs.events import Events
+from core.jobs.idempotency import Idempotency
+from core.jobs.reader import JobReader, connect_async
 from core.jobs.service import JobService
 from core.settings import Settings
 
@@ -25,18 +32,41 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service = JobService.from_settings(settings)
-        app.state.submitting = CapacityLimiter(SUBMITTING)
-        yield
-        service.close()
+        async with _running(settings) as app.state.parts:
+            yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, responses=openapi.OTHERWISE)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI documents it
-    app.include_router(jobs.router)
-    app.include_router(meta.router)
+    for routes in (jobs, outputs, events, images, meta):
+        app.include_router(routes.router)
     page.install(app)
     pages.install(app)
     problems.install(app)
     app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names)
     app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)  # added last: sees a request first
     return app
+
+
+@asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[Parts]:
+    """What serves one application. Opens no connection until it is used."""
+    service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
+    parts = Parts(
+        service=service,
+        reader=JobReader(redis, LOOKED_AT),
+        events=Events(redis),
+        idempotency=Idempotency(redis),
+        submitting=CapacityLimiter(SUBMITTING),
+        closing=asyncio.Event(),
+    )
+
+    def close() -> None:
+        parts.closing.set()
+        parts.events.wake_all()
+
+    with on_signal(close):
+        yield parts
+    close()
+    await parts.events.stop()
+    await redis.aclose()
+    service.close()

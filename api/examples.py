@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from api.schemas import Job, JobUrls
+from api.schemas import Image, ImageUrls, Job, JobUrls, UploadedImage
 from core.engine.architecture import STYLE_LAYERS
 from core.engine.presets import resolve
 from core.jobs.record import JobLosses, JobMetrics, JobProgress, JobStatus, Picture, Priority, StylePicture
@@ -99,3 +99,10 @@ SUCCEEDED: Final = _job(
         unavailable={"lpips": "its parameters are not on this machine"},
     ),
 )
+
+
+_IMAGE_ID: Final = "sha256:" + "3c" * 32
+_IMAGE_HOME: Final = f"http://127.0.0.1:8000/v1/images/{_IMAGE_ID}"
+_IMAGE_URLS: Final = ImageUrls(self=_IMAGE_HOME, file=f"{_IMAGE_HOME}/file", thumbnail=f"{_IMAGE_HOME}/thumbnail")
+IMAGE: Final = Image(id=_IMAGE_ID, width=1024, height=768, urls=_IMAGE_URLS).model_dump(mode="json")
+UPLOADED: Final = UploadedImage(**IMAGE, expires_at=_THEN + timedelta(days=7)).model_dump(mode="json")

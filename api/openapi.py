@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api import problem_types
 from api.problem_types import ProblemType
 from api.problems import MEDIA_TYPE, Problem, of_fields
-from api.schemas import JobForm, JobRequest, ProblemDetails
+from api.schemas import ImageForm, JobForm, JobRequest, ProblemDetails
 from core.jobs.errors import FieldProblem
 
 Responses = dict[int | str, dict[str, Any]]
@@ -32,22 +32,31 @@ are listed at [/problems](/problems).
 """
 TAGS: Final = [
     {"name": "jobs", "description": "Submit a job, follow it, take its picture."},
+    {"name": "images", "description": "Upload a picture once, use it in many jobs."},
     {"name": "options", "description": "What can be asked for."},
     {"name": "service", "description": "Is it well?"},
 ]
 
 _REF: Final = "#/components/schemas/{model}"
-_ADDED: Final = (JobForm, JobRequest, ProblemDetails)
+_ADDED: Final = (ImageForm, JobForm, JobRequest, ProblemDetails)
 """Models that no signature shows."""
 
 _HEADERS: Final = {
     "Location": {
-        "description": "Where the job is.",
+        "description": "Where it is.",
         "schema": {"type": "string", "format": "uri"},
     },
     "Retry-After": {
         "description": "Seconds until another look is worth it; only while the job is unfinished.",
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` when this is the answer to an earlier request with the same Idempotency-Key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Preference-Applied": {
+        "description": "`wait` when the answer was held as Prefer asked.",
+        "schema": {"type": "string"},
     },
     "ETag": {
         "description": "Of exactly this answer; send it back as If-None-Match.",
@@ -83,12 +92,20 @@ def problems(*kinds: ProblemType) -> Responses:
     return found
 
 
-def shown(status: int, example: Any, *, csv: str | None = None, headers: Iterable[str] = ()) -> Responses:
+def shown(
+    status: int,
+    example: Any,
+    *,
+    csv: str | None = None,
+    headers: Iterable[str] = (),
+    model: type[BaseModel] | None = None,
+) -> Responses:
     """The `responses` of an operation with an example of its JSON, and of the same as a table."""
     content: dict[str, Any] = {"application/json": {"example": example}}
     if csv is not None:
         content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
-    return {status: {"content": content, "headers": {name: _HEADERS[name] for name in headers}}}
+    found: dict[str, Any] = {"content": content, "headers": {name: _HEADERS[name] for name in headers}}
+    return {status: found if model is None else found | {"model": model}}
 
 
 def binary(status: int, *media_types: str) -> Responses:
@@ -112,6 +129,18 @@ def body_of(form: type[BaseModel], json: type[BaseModel], json_example: Mapping[
                     "example": json_example,
                 },
             },
+        }
+    }
+
+
+def upload_of(form: type[BaseModel]) -> dict[str, Any]:
+    """The request body of an operation that takes one picture, in a form or bare."""
+    bare = {"schema": {"type": "string", "format": "binary"}}
+    content: dict[str, Any] = {"multipart/form-data": {"schema": {"$ref": _REF.format(model=form.__name__)}}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": content | dict.fromkeys(("image/jpeg", "image/png", "image/webp"), bare),
         }
     }
 

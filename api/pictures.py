@@ -1,6 +1,9 @@
 """The formats a finished picture can be had in."""
 
 import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -34,6 +37,11 @@ ENCODINGS: Final = {
 }
 
 
+THUMBNAIL: Final = Encoding("image/webp", "webp", {"quality": 80, "method": 4})
+THUMBNAIL_PIXELS: Final = 256
+_MOST_THUMBNAILS: Final = 512  # about ten kilobytes each
+
+
 def asked_for(name: ImageFormat | None, accept: str | None) -> ImageFormat:
     """The format named, or else the first that the Accept header allows: PNG for every browser."""
     if name is not None:
@@ -49,4 +57,37 @@ def encode(png: bytes, wanted: ImageFormat) -> bytes:
     out = io.BytesIO()
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         picture.convert("RGB").save(out, wanted.value, **ENCODINGS[wanted].settings)
+    return out.getvalue()
+
+
+class _Thumbnails:
+    """The latest thumbnails, made once."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, key: Hashable, png: Callable[[], bytes]) -> bytes:
+        with self._lock:
+            if (known := self._made.get(key)) is not None:
+                self._made.move_to_end(key)
+                return known
+        made = _small(png())
+        with self._lock:
+            self._made[key] = made
+            while len(self._made) > _MOST_THUMBNAILS:
+                self._made.popitem(last=False)
+        return made
+
+
+thumbnail_of: Final = _Thumbnails().of
+"""`thumbnail_of(key, png)`: the picture that `png()` reads, within THUMBNAIL_PIXELS a side. Kept by key."""
+
+
+def _small(png: bytes) -> bytes:
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        small.save(out, "WEBP", **THUMBNAIL.settings)
     return out.getvalue()

@@ -76,6 +76,44 @@ BODY_TOO_LARGE: Final = ProblemType(
     "The body is larger than 240 MB.",
 )
 JOB_NOT_FOUND: Final = ProblemType(
+    "image-not-found",
+    404,
+    "There is no such picture",
+    "The id is unknown or malformed, or nothing of yours needs the picture. Upload it.",
+    "There is no picture 'sha256:3c3c'; upload it first.",
+)
+KEY_REUSED: Final = ProblemType(
+    "idempotency-key-reused",
+    422,
+    "The Idempotency-Key belongs to another request",
+    "A request with this Idempotency-Key was sent within the last day, and it asked for something else. Use a new"
+    " key for each new request, and the same one only to repeat it.",
+    "This Idempotency-Key was used for another request; use a new one.",
+)
+KEY_IN_FLIGHT: Final = ProblemType(
+    "idempotency-key-in-flight",
+    409,
+    "The first request is still being answered",
+    "A request with this Idempotency-Key is under way. Repeat it after Retry-After seconds for its answer.",
+    "The first request with this Idempotency-Key is still being answered.",
+)
+QUOTA_EXCEEDED: Final = ProblemType(
+    "quota-exceeded",
+    429,
+    "Your key may not do more at the moment",
+    "As many of your jobs are queued, or as many requests were sent within a minute, as your key allows. Nothing"
+    " was stored; send again after Retry-After seconds.",
+    "10 of your jobs are queued already, as many as may be.",
+)
+JOB_EXPIRED: Final = ProblemType(
+    "job-expired",
+    410,
+    "The job has expired",
+    "The job's time was over: it and its pictures were removed. `expires_at` tells beforehand; `expires_in` of a"
+    " new job chooses. After a while it is as if the job had never been.",
+    "Job 0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596 has expired; it and its pictures were removed.",
+)
+IMAGE_NOT_FOUND: Final = ProblemType(
     "job-not-found",
     404,
     "There is no such job",
@@ -164,6 +202,11 @@ TYPES: Final = (
     PICTURE_TOO_LARGE,
     BODY_TOO_LARGE,
     JOB_NOT_FOUND,
+    JOB_EXPIRED,
+    IMAGE_NOT_FOUND,
+    KEY_REUSED,
+    KEY_IN_FLIGHT,
+    QUOTA_EXCEEDED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     NO_RESULT_YET,

@@ -1,6 +1,7 @@
 """The one place that turns whatever went wrong into an `application/problem+json` answer (RFC 9457)."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,11 +15,16 @@ from api.problem_types import ProblemType
 from core.jobs.errors import (
     FieldProblem,
     InvalidRequest,
+    JobExpired,
     JobNotFound,
     JobsError,
+    KeyInFlight,
+    KeyReused,
     NotReadyYet,
+    PictureNotFound,
     PictureRefused,
     QueueFull,
+    QuotaExceeded,
     StoreUnavailable,
 )
 
@@ -29,6 +35,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 OF_JOBS_ERROR: Final[Mapping[type[JobsError], ProblemType]] = {
     InvalidRequest: types.INVALID_REQUEST,
     JobNotFound: types.JOB_NOT_FOUND,
+    JobExpired: types.JOB_EXPIRED,
+    PictureNotFound: types.IMAGE_NOT_FOUND,
+    KeyReused: types.KEY_REUSED,
+    KeyInFlight: types.KEY_IN_FLIGHT,
+    QuotaExceeded: types.QUOTA_EXCEEDED,
     NotReadyYet: types.NO_RESULT_YET,
     QueueFull: types.QUEUE_FULL,
     StoreUnavailable: types.STORE_UNAVAILABLE,
@@ -109,7 +120,7 @@ def of_jobs_error(error: JobsError) -> Problem:
         return invalid(error.errors)
     kind = next((OF_JOBS_ERROR[cls] for cls in type(error).__mro__ if cls in OF_JOBS_ERROR), types.INTERNAL_ERROR)
     retry_after = getattr(error, "retry_after", None)
-    headers = {} if retry_after is None else {"Retry-After": str(max(1, round(retry_after)))}
+    headers = {} if retry_after is None else {"Retry-After": str(max(1, math.ceil(retry_after)))}
     return Problem(kind, str(error), headers=headers)
 
 

@@ -1,37 +1,58 @@
-"""A job as it goes out: the record, what only HTTP knows beside it, and the headers that go with them."""
+"""A job as it goes out: its stored bytes, where everything about it is, and the headers that go with it."""
 
 import hashlib
+import json
 import math
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from fastapi import Request
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.schemas import Job, JobUrls
-from core.jobs.record import JobRecord, JobStatus
+from core.jobs.reader import Look
 
 POLL_SECONDS: Final = (1, 10)
 """The least and the most that a client is asked to wait before it looks again."""
 
+FOREVER: Final = "private, max-age=31536000, immutable"
+LOOK_AGAIN: Final = "private, no-cache"
 
-def job(request: Request, record: JobRecord, position: int | None, status_code: int = 200) -> Response:
+LOOKED_AT: Final = tuple(name for name in Job.model_fields if name != "urls")
+"""The fields of a job that are read; where it is, only the request tells."""
+
+
+def job(request: Request, job_id: str, look: Look, status_code: int = 200) -> Response:
     """The answer that shows a job: its JSON with ETag, and Retry-After while it is unfinished."""
-    fields = record.model_dump(mode="json")
-    fields |= {"queue_position": position, "urls": urls(request, record.id)}
-    body = to_json({name: fields[name] for name in Job.model_fields}, inf_nan_mode="null")
-    headers = {"ETag": etag(body), "Cache-Control": "private, no-cache"}
-    if not record.finished:
-        headers["Retry-After"] = str(_worth_waiting(record))
+    body = document(request, job_id, look)
+    headers = {"ETag": etag(body), "Cache-Control": LOOK_AGAIN}
+    if not look.finished:
+        headers["Retry-After"] = str(_worth_waiting(look))
     if status_code == 202:
-        headers["Location"] = fields["urls"]["self"]
+        headers["Location"] = location(request, job_id)
     return conditional(request, Response(body, status_code, headers, "application/json"))
 
 
-def urls(request: Request, job_id: str) -> dict[str, str]:
-    """Where everything about a job is, as seen by this client."""
-    home = f"{request.base_url}v1/jobs/{job_id}"
-    return {name: home if name == "self" else f"{home}/{name}" for name in JobUrls.model_fields}
+def listed(request: Request, jobs: Iterable[tuple[str, Look]], following: str | None) -> Response:
+    """A page of jobs, and the cursor of the next."""
+    items = b",".join(document(request, job_id, look) for job_id, look in jobs)
+    body = b'{"items":[%b],"next":%b}' % (items, json.dumps(following).encode())
+    return conditional(
+        request,
+        Response(body, headers={"ETag": etag(body), "Cache-Control": LOOK_AGAIN}, media_type="application/json"),
+    )
+
+
+def document(request: Request, job_id: str, look: Look) -> bytes:
+    """A job as JSON."""
+    base = _base(request)
+    return b'%b,"urls":{%b}}' % (look.body, _urls(base).replace(b"{}", job_id.encode()))
+
+
+def location(request: Request, job_id: str) -> str:
+    """Where a job is, as seen by this client."""
+    return f"{_base(request)}v1/jobs/{job_id}"
 
 
 def etag(body: bytes) -> str:
@@ -51,10 +72,38 @@ def conditional(request: Request, response: Response) -> Response:
     return Response(status_code=304, headers=kept)
 
 
-def _worth_waiting(record: JobRecord) -> int:
+def lasting(request: Request, body: bytes, media_type: str, **headers: str) -> Response:
+    """A file that never changes."""
+    kept = {"ETag": etag(body), "Cache-Control": FOREVER, **headers}
+    return conditional(request, Response(body, headers=kept, media_type=media_type))
+
+
+def _base(request: Request) -> str:
+    """The address of this service as this client spells it, with a slash at its end."""
+    scope = request.scope
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    return _base_of(scope["scheme"], host, scope.get("root_path", ""), scope.get("server"))
+
+
+@lru_cache(maxsize=256)
+def _base_of(scheme: str, host: bytes | None, root_path: str, server: tuple[str, int] | None) -> str:
+    """Found out once for each spelling, because polls are many."""
+    headers = [] if host is None else [(b"host", host)]
+    scope = {"type": "http", "scheme": scheme, "path": "/", "root_path": root_path, "headers": headers}
+    return str(Request({**scope, "query_string": b"", "server": server}).base_url)
+
+
+@lru_cache(maxsize=256)
+def _urls(base: str) -> bytes:
+    """The members of `urls` of a job at this address, its id left out."""
+    home = f"{base}v1/jobs/{{}}"
+    places = {name: home if name == "self" else f"{home}/{name}" for name in JobUrls.model_fields}
+    return json.dumps(places, separators=(",", ":"))[1:-1].encode()
+
+
+def _worth_waiting(look: Look) -> int:
     """Seconds until another look is worth it: the time left, if known, within POLL_SECONDS."""
     least, most = POLL_SECONDS
-    eta = record.progress.eta_seconds
-    if record.status is not JobStatus.PROCESSING or eta is None:
+    if look.eta_seconds is None:
         return least
-    return max(least, min(most, math.ceil(eta)))
+    return max(least, min(most, math.ceil(look.eta_seconds)))

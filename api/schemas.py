@@ -1,8 +1,17 @@
 """What travels over HTTP, as models: the source of the document and of every field's name and order."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 from core.engine.options import MAX_STYLES, StyleOptions
@@ -44,31 +53,56 @@ PriorityText = Annotated[
 ]
 
 
-class JobForm(BaseModel):
-    """A job as multipart/form-data. For the document only: the parts are read in api.submission."""
+PictureId = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+ExpiresIn = Annotated[
+    int | None,
+    Field(
+        description="Seconds from the job's end until it and its pictures are removed; the service's own if left out."
+    ),
+]
 
-    content: Annotated[BinaryFile, Field(description="The photo: JPEG, PNG or WebP.")]
+_CONTENT_IS: Final = "The photo: JPEG, PNG or WebP."
+_STYLES_ARE: Final = f"One to {MAX_STYLES} pictures whose style to take"
+
+
+class JobForm(BaseModel):
+    """A job as multipart/form-data. A picture is a file, or the text `sha256:…` of one that is stored."""
+
+    # For the document only: the parts are read in api.submission.
+    content: Annotated[BinaryFile, Field(description=_CONTENT_IS)]
     style: Annotated[
         list[BinaryFile],
-        Field(
-            description=f"One to {MAX_STYLES} pictures whose style to take; repeat the part for more.",
-            min_length=1,
-            max_length=MAX_STYLES,
-        ),
+        Field(description=f"{_STYLES_ARE}; repeat the part for more.", min_length=1, max_length=MAX_STYLES),
     ]
     options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
+    expires_in: ExpiresIn = None
 
 
 class PictureSource(BaseModel):
-    """Where a picture comes from."""
+    """Where a picture comes from: exactly one of these."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    data: str = Field(
-        description="A base64 data URI.", examples=[_DATA_EXAMPLE], json_schema_extra={"pattern": "^[Dd][Aa][Tt][Aa]:"}
+    id: str = Field(
+        default_factory=str,
+        description="The id of a picture that is stored: of `POST /v1/images`, or of an earlier job.",
+        examples=["sha256:" + "3c" * 32],
+        json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
     )
+    data: str = Field(
+        default_factory=str,
+        description="A base64 data URI.",
+        examples=[_DATA_EXAMPLE],
+        json_schema_extra={"pattern": "^[Dd][Aa][Tt][Aa]:"},
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        return self
 
 
 class JobRequest(BaseModel):
@@ -76,15 +110,16 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    content: Annotated[PictureSource, Field(description="The photo: JPEG, PNG or WebP.")]
+    content: Annotated[PictureSource, Field(description=_CONTENT_IS)]
     style: list[PictureSource] = Field(
-        description=f"One to {MAX_STYLES} pictures whose style to take.",
+        description=f"{_STYLES_ARE}.",
         # How many is for core.jobs to check, as for the form.
         json_schema_extra={"minItems": 1, "maxItems": MAX_STYLES},
     )
     options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
+    expires_in: ExpiresIn = None
 
 
 class JobUrls(BaseModel):
@@ -96,6 +131,7 @@ class JobUrls(BaseModel):
     image: str
     preview: str
     losses: str
+    thumbnail: str
 
 
 class Job(BaseModel):
@@ -120,6 +156,42 @@ class Job(BaseModel):
     error: JobError | None = Field(description="Why it failed; null unless it did.")
     warnings: tuple[str, ...] = Field(description="What the run wants known about itself.")
     urls: JobUrls
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    items: list[Job]
+    next: str | None = Field(description="Send it as `cursor` for the page after this one; null on the last.")
+
+
+class ImageForm(BaseModel):
+    """A picture as multipart/form-data."""
+
+    image: Annotated[BinaryFile, Field(description="JPEG, PNG or WebP.")]
+
+
+class ImageUrls(BaseModel):
+    """Where the picture is."""
+
+    self: str
+    file: str
+    thumbnail: str
+
+
+class Image(BaseModel):
+    """A picture that is stored, upright, in sRGB and without metadata."""
+
+    id: PictureId = Field(description="By its content: the same picture has the same id.")
+    width: int
+    height: int
+    urls: ImageUrls
+
+
+class UploadedImage(Image):
+    """A picture that was just uploaded."""
+
+    expires_at: AwareDatetime = Field(description="When it is removed, unless a job of yours needs it then.")
 
 
 class LossPoint(JobLosses):

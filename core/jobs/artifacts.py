@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,9 @@ class ArtifactStore(Protocol):
 
     def input(self, picture_id: str) -> bytes:
         """Raises ArtifactMissing."""
+
+    def delete_input(self, picture_id: str) -> None:
+        """Forget a picture. Idempotent."""
 
     def put_output(self, job_id: str, attempt: int, name: str, data: bytes) -> None:
         """Keep what a run made, in place of an earlier file of that name."""
@@ -65,6 +69,9 @@ class FolderArtifacts:
     def input(self, picture_id: str) -> bytes:
         return _read(self._input_path(picture_id), picture_id)
 
+    def delete_input(self, picture_id: str) -> None:
+        self._input_path(picture_id).unlink(missing_ok=True)
+
     def put_output(self, job_id: str, attempt: int, name: str, data: bytes) -> None:
         _write_whole(self._output_path(job_id, attempt, name), data)
 
@@ -73,6 +80,8 @@ class FolderArtifacts:
 
     def delete_attempt(self, job_id: str, attempt: int) -> None:
         shutil.rmtree(self._job_folder(job_id) / str(int(attempt)), ignore_errors=True)
+        with suppress(OSError):  # other attempts are there, or nothing is
+            self._job_folder(job_id).rmdir()
 
     def delete_job(self, job_id: str) -> None:
         shutil.rmtree(self._job_folder(job_id), ignore_errors=True)

@@ -46,6 +46,23 @@ class JobNotFound(JobsError):
         self.job_id = job_id
 
 
+class JobExpired(JobsError):
+    """Raised for a while for a job whose time was over: it and its pictures were removed."""
+
+    def __init__(self, job_id: str, owner: str | None) -> None:
+        super().__init__(f"Job {job_id} has expired; it and its pictures were removed.")
+        self.job_id = job_id
+        self.owner = owner
+
+
+class PictureNotFound(JobsError):
+    """Raised for a picture id that is unknown, malformed or somebody else's."""
+
+    def __init__(self, picture_id: str) -> None:
+        super().__init__(f"There is no picture {picture_id[:80]!r}; upload it first.")
+        self.picture_id = picture_id
+
+
 class NotReadyYet(JobsError):
     """Raised when a job exists but has no such output (yet); `what` is image, preview or losses."""
 
@@ -61,6 +78,24 @@ class QueueFull(JobsError):
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(f"{limit} jobs are queued already; try again in {retry_after} s.")
         self.retry_after = retry_after
+
+
+class QuotaExceeded(JobsError):
+    """Raised when a key asks for more than it may. `retry_after` in seconds."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class KeyReused(JobsError):
+    """Raised when an Idempotency-Key comes back with a different request."""
+
+
+class KeyInFlight(JobsError):
+    """Raised when the first request with this Idempotency-Key is not answered yet."""
+
+    retry_after = 1
 
 
 class StoreUnavailable(JobsError):

@@ -123,8 +123,29 @@ class JobMetrics(_Value):
     unavailable: dict[str, str] = {}
 
 
+class WebhookEvent(StrEnum):
+    """What a client may be called back for: its job has come to a state."""
+
+    PROCESSING = f"job.{JobStatus.PROCESSING}"
+    SUCCEEDED = f"job.{JobStatus.SUCCEEDED}"
+    FAILED = f"job.{JobStatus.FAILED}"
+    CANCELED = f"job.{JobStatus.CANCELED}"
+
+
+class Webhook(_Value):
+    """Whom to call back and when. `host`: the receiver's. `home`: the job's own URL, as its client sees it."""
+
+    url: str
+    events: tuple[WebhookEvent, ...]
+    host: str
+    home: str
+
+
 class JobRecord(_Value):
-    """Everything that is known about a job. Times are aware; in JSON they are UTC and end in Z."""
+    """Everything that is known about a job. Times are aware; in JSON they are UTC and end in Z.
+
+    `expires_in`: seconds from its end to its removal; None for the service's own time.
+    """
 
     version: int = RECORD_VERSION
     id: str
@@ -134,6 +155,7 @@ class JobRecord(_Value):
     started_at: AwareDatetime | None = None
     completed_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    expires_in: int | None = None
     priority: Priority = Priority.NORMAL
     attempt: int = 0
     metadata: dict[str, Any] = {}
@@ -146,6 +168,7 @@ class JobRecord(_Value):
     error: JobError | None = None
     warnings: tuple[str, ...] = ()
     cancel_requested: bool = False
+    webhook: Webhook | None = None
 
     @property
     def finished(self) -> bool:

@@ -10,11 +10,13 @@ from celery import Celery
 
 from core.jobs import artifacts as names
 from core.jobs.artifacts import ArtifactStore, open_artifacts
-from core.jobs.errors import ArtifactMissing, JobNotFound, NotReadyYet, StoreUnavailable
+from core.jobs.egress import Egress
+from core.jobs.errors import ArtifactMissing, JobExpired, JobNotFound, NotReadyYet, StoreUnavailable
 from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
+from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
-from core.jobs.record import JobProgress, JobRecord, JobStatus, StylePicture
+from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
 from core.jobs.spec import JobSpec, Submission, checked
 from core.jobs.store import WORKER_SEEN_SECONDS, JobStore, connect
 from core.settings import Settings
@@ -50,20 +52,31 @@ class JobService:
     """Sync and safe to share between threads. `owner`, when given, hides other owners' jobs."""
 
     def __init__(
-        self, store: JobStore, artifacts: ArtifactStore, intake: Intake, queue: Celery, settings: Settings
+        self,
+        store: JobStore,
+        artifacts: ArtifactStore,
+        pictures: Pictures,
+        intake: Intake,
+        queue: Celery,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._artifacts = artifacts
+        self._pictures = pictures
         self._intake = intake
         self._queue = queue
         self._settings = settings
+        self._egress = Egress(allow_loopback=settings.egress_allow_loopback)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Wire the service up. Opens no connection and starts no process until it is used."""
+        redis, artifacts = connect(settings.redis_url), open_artifacts(settings.artifacts)
+        keep_seconds = settings.result_days * SECONDS_PER_DAY
         return cls(
-            JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY),
-            open_artifacts(settings.artifacts),
+            JobStore(redis, keep_seconds=keep_seconds),
+            artifacts,
+            Pictures(redis, artifacts, keep_seconds=keep_seconds),
             Intake(
                 max_bytes=settings.max_picture_bytes,
                 max_pixels=settings.max_pixels,
@@ -89,21 +102,60 @@ class JobService:
         A bell that cannot be rung once the record exists is no failure: the job was accepted, stays
         queued, and is rung for again by whoever finds it so.
         """
-        spec, pictures = checked(submission, self._intake, max_styles=self._settings.max_styles)
-        record = self._recorded(spec, submission.owner)
-        self._store.expect_room(self._settings.max_queued)  # before anything is stored; create decides
-        for picture in pictures:
-            self._artifacts.put_input(picture.png)
-        self._store.create(record, max_queued=self._settings.max_queued)
+        owner, limits = submission.owner, self._settings
+        spec, pictures = checked(
+            submission,
+            self._intake,
+            lambda picture_id: self._pictures.find(picture_id, owner),
+            self._egress,
+            max_styles=limits.max_styles,
+            max_expiry=int(limits.result_days * SECONDS_PER_DAY),
+        )
+        record = self._recorded(spec, submission)
+        self._store.expect_room(limits.max_queued)  # before anything is stored; create decides
+        try:
+            for taken in pictures:
+                self._pictures.keep(taken.picture, taken.png, owner, record.id)
+            self._store.create(record, max_queued=limits.max_queued, max_own=submission.max_queued)
+        except Exception:
+            self._release(record)
+            raise
         try:
             ring(self._queue, record.id, record.priority)
         except StoreUnavailable as error:
             log.warning("job %s is queued, but the bell was not rung: %s", record.id, error)
         return record
 
+    def upload(self, data: bytes, pointer: str, owner: str | None = None) -> Upload:
+        """Check a picture and keep it for use by id. Raises PictureRefused, naming `pointer`."""
+        return self._pictures.upload(self._intake.check(data, pointer), owner)
+
+    def picture(self, picture_id: str, owner: str | None = None) -> Picture:
+        """A stored picture that something of this owner's needs. Raises PictureNotFound."""
+        return self._pictures.find(picture_id, owner)
+
+    def picture_png(self, picture_id: str, owner: str | None = None) -> bytes:
+        """Its bytes. Raises PictureNotFound."""
+        return self._artifacts.input(self._pictures.find(picture_id, owner).id)
+
+    def delete(self, job_id: str, owner: str | None = None) -> None:
+        """Remove a job in any state, its outputs, and its inputs unless something else needs them."""
+        self.get(job_id, owner)
+        self.remove(job_id)
+
+    def remove(self, job_id: str, *, remember_seconds: float = 0) -> None:
+        """As `delete`, for the service itself. `remember_seconds`: for how long it is said to have expired."""
+        record = self._store.remove(job_id, remember_seconds=remember_seconds)
+        if record is not None:
+            self._artifacts.delete_job(job_id)
+            self._release(record)
+
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
-        """Raises JobNotFound, StoreUnavailable."""
-        record = self._store.get(job_id)
+        """Raises JobNotFound, JobExpired, StoreUnavailable."""
+        try:
+            record = self._store.get(job_id)
+        except JobExpired as expired:
+            raise expired if owner in (None, expired.owner) else JobNotFound(job_id) from None
         if owner is not None and record.owner != owner:
             raise JobNotFound(job_id)
         return record
@@ -152,23 +204,31 @@ class JobService:
         network = list(workers.values())[-1] if workers else None
         return Readiness({"redis": Part(True, "answers"), "artifacts": self._folder(), "worker": worker}, network)
 
-    def _recorded(self, spec: JobSpec, owner: str | None) -> JobRecord:
+    def _recorded(self, spec: JobSpec, submission: Submission) -> JobRecord:
         now = self._store.now()
+        job_id = new_job_id(now)
+        home = {"home": f"{submission.jobs_url}/{job_id}"}
         blend = spec.options.style_blend or (1.0,) * len(spec.styles)
         styles = (
             StylePicture(**picture.model_dump(), blend=share) for picture, share in zip(spec.styles, blend, strict=True)
         )
         return JobRecord(
-            id=new_job_id(now),
-            owner=owner,
+            id=job_id,
+            owner=submission.owner,
             created_at=now,
             priority=spec.priority,
             metadata=spec.metadata,
+            expires_in=spec.expires_in,
             content=spec.content,
             styles=tuple(styles),
             options=spec.options,
             progress=JobProgress(iterations=spec.options.iterations),
+            webhook=spec.webhook and spec.webhook.model_copy(update=home),
         )
+
+    def _release(self, record: JobRecord) -> None:
+        used = (record.content.id, *(style.id for style in record.styles))
+        self._pictures.release(used, record.owner, record.id)
 
     def _output(self, record: JobRecord, what: str, name: str) -> bytes:
         try:

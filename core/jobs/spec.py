@@ -1,28 +1,51 @@
 """JobSpec: a validated request. Options resolved in full, pictures checked and by reference."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from core.engine.options import StyleOptions
-from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
-from core.jobs.intake import CheckedPicture, Intake
-from core.jobs.record import Picture, Priority
-from core.jobs.validation import checked_metadata, checked_options, checked_priority
+from core.jobs.egress import Egress
+from core.jobs.errors import FieldProblem, InvalidRequest, PictureNotFound, PictureRefused
+from core.jobs.intake import Intake
+from core.jobs.record import Picture, Priority, Webhook
+from core.jobs.validation import checked_expiry, checked_metadata, checked_options, checked_priority, checked_webhook
+
+Source = bytes | str
+"""A picture as bytes not yet trusted, or the id of one that is stored."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A request as it came in: picture bytes not yet trusted, options not yet resolved."""
+    """A request as it came in: pictures not yet trusted, options not yet resolved.
 
-    content: bytes
-    styles: Sequence[bytes]
+    `priorities`: those its owner may ask for. `max_queued`: how many jobs of its owner may be queued.
+    `max_running`: how many may run at a time. `expires_in`: seconds from its end to its removal.
+    `webhook`: whom to call back, `{"url", "events"}`. `jobs_url`: where its client looks for jobs.
+    """
+
+    content: Source
+    styles: Sequence[Source]
     options: Mapping[str, Any] = field(default_factory=dict)
     priority: str = "normal"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    expires_in: int | None = None
+    webhook: Mapping[str, Any] | None = None
+    jobs_url: str = ""
     owner: str | None = None
+    priorities: Sequence[Priority] = tuple(Priority)
+    max_queued: int | None = None
+    max_running: int | None = None
+
+
+@dataclass(frozen=True)
+class TakenPicture:
+    """A picture of a submission, checked. `png` is None for one that is stored already."""
+
+    picture: Picture
+    png: bytes | None = None
 
 
 class JobSpec(BaseModel):
@@ -35,9 +58,17 @@ class JobSpec(BaseModel):
     styles: tuple[Picture, ...]
     priority: Priority = Priority.NORMAL
     metadata: dict[str, Any] = {}
+    expires_in: int | None = None
+    webhook: Webhook | None = None
 
 
-def checked(submission: Submission, intake: Intake, *, max_styles: int) -> tuple[JobSpec, list[CheckedPicture]]:
+Find = Callable[[str], Picture]
+"""The stored picture of an id. Raises PictureNotFound."""
+
+
+def checked(
+    submission: Submission, intake: Intake, find: Find, egress: Egress, *, max_styles: int, max_expiry: int
+) -> tuple[JobSpec, list[TakenPicture]]:
     """The spec of a submission and its pictures, content first.
 
     Raises InvalidRequest with everything that is wrong, PictureRefused when that is pictures only and
@@ -45,23 +76,33 @@ def checked(submission: Submission, intake: Intake, *, max_styles: int) -> tuple
     """
     problems: list[FieldProblem] = []
     options = checked_options(submission.options, len(submission.styles), problems)
-    priority = checked_priority(submission.priority, problems)
+    priority = checked_priority(submission.priority, submission.priorities, problems)
     metadata = checked_metadata(submission.metadata, problems)
+    expires_in = checked_expiry(submission.expires_in, max_expiry, problems)
+    webhook = checked_webhook(submission.webhook, egress, problems)
     if not 1 <= len(submission.styles) <= max_styles:
         found = f"There are {len(submission.styles)} style pictures; send 1 to {max_styles}."
         problems.append(FieldProblem("/styles", found))
-    pictures, refusals = _taken_in(_pictures(submission, max_styles), intake)
+    pictures, refusals = _taken_in(_pictures(submission, max_styles), intake, find, problems)
     refused = tuple(error for refusal in refusals for error in refusal.errors)
     if refusals and not problems and len({refusal.reason for refusal in refusals}) == 1:
         raise PictureRefused(refused, refusals[0].reason)
     if problems or refused or options is None or priority is None:
         raise InvalidRequest((*problems, *refused))
     content, *styles = (picture.picture for picture in pictures)
-    spec = JobSpec(options=options, content=content, styles=tuple(styles), priority=priority, metadata=metadata)
+    spec = JobSpec(
+        options=options,
+        content=content,
+        styles=tuple(styles),
+        priority=priority,
+        metadata=metadata,
+        expires_in=expires_in,
+        webhook=webhook,
+    )
     return spec, pictures
 
 
-def _pictures(submission: Submission, max_styles: int) -> Iterator[tuple[str, bytes]]:
+def _pictures(submission: Submission, max_styles: int) -> Iterator[tuple[str, Source]]:
     yield "/content", submission.content
     if len(submission.styles) <= max_styles:  # more are refused anyway, and not worth decoding
         for at, style in enumerate(submission.styles):
@@ -69,13 +110,19 @@ def _pictures(submission: Submission, max_styles: int) -> Iterator[tuple[str, by
 
 
 def _taken_in(
-    pictures: Iterator[tuple[str, bytes]], intake: Intake
-) -> tuple[list[CheckedPicture], list[PictureRefused]]:
-    taken: list[CheckedPicture] = []
+    pictures: Iterator[tuple[str, Source]], intake: Intake, find: Find, problems: list[FieldProblem]
+) -> tuple[list[TakenPicture], list[PictureRefused]]:
+    taken: list[TakenPicture] = []
     refusals: list[PictureRefused] = []
-    for pointer, data in pictures:
+    for pointer, source in pictures:
         try:
-            taken.append(intake.check(data, pointer))
+            if isinstance(source, str):
+                taken.append(TakenPicture(find(source)))
+            else:
+                made = intake.check(source, pointer)
+                taken.append(TakenPicture(made.picture, made.png))
         except PictureRefused as refusal:
             refusals.append(refusal)
+        except PictureNotFound as missing:
+            problems.append(FieldProblem(pointer, str(missing)))
     return taken, refusals

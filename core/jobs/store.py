@@ -14,7 +14,7 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from core.jobs import transitions
-from core.jobs.errors import JobNotFound, QueueFull, StoreUnavailable
+from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded, StoreUnavailable
 from core.jobs.ids import is_job_id
 from core.jobs.record import TERMINAL, JobProgress, JobRecord, JobStatus, Priority
 
@@ -27,6 +27,7 @@ _WORKERS_SEEN: Final = "strata:workers:seen"
 _WORKERS_INFO: Final = "strata:workers:info"
 
 _QUEUE_FULL_RETRY_SECONDS: Final = 30
+_QUOTA_RETRY_SECONDS: Final = 30
 _WORKER_FORGOTTEN_SECONDS: Final = 3600
 _PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
 _UNAVAILABLE: Final = (
@@ -74,35 +75,42 @@ class JobStore:
         self._preview = redis.register_script(transitions.PREVIEW)
         self._finish = redis.register_script(transitions.FINISH)
         self._cancel = redis.register_script(transitions.CANCEL)
+        self._remove = redis.register_script(transitions.REMOVE)
         self._heartbeat = redis.register_script(transitions.HEARTBEAT)
         self._workers = redis.register_script(transitions.WORKERS)
 
     def ping(self) -> None:
-        _answered(self._redis.ping)
+        answered(self._redis.ping)
 
     def close(self) -> None:
         self._redis.close()
 
     def now(self) -> datetime:
         """Redis's clock: the one that every role shares."""
-        seconds, microseconds = cast(tuple[int, int], _answered(self._redis.time))
+        seconds, microseconds = cast(tuple[int, int], answered(self._redis.time))
         return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
 
-    def create(self, record: JobRecord, *, max_queued: int) -> None:
-        """Write a queued record. Raises QueueFull, having written nothing. Idempotent."""
+    def create(self, record: JobRecord, *, max_queued: int, max_own: int | None = None) -> None:
+        """Write a queued record. Raises QueueFull or QuotaExceeded, having written nothing. Idempotent.
+
+        `max_own`: how many of the owner's jobs may be queued, this one included; None for any number.
+        """
         rank = list(Priority).index(record.priority)
         place = rank * _PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
-        said = self._run(self._create, record.id, max_queued, place, *_fields(record.model_dump(mode="json")))
+        own = "" if max_own is None else max_own
+        said = self._run(self._create, record.id, max_queued, own, place, *_fields(record.model_dump(mode="json")))
         if said == b"full":
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
+        if said == b"quota":
+            raise QuotaExceeded(f"{max_own} of your jobs are queued already, as many as may be.", _QUOTA_RETRY_SECONDS)
 
     def get(self, job_id: str) -> JobRecord:
         """Raises JobNotFound, for a malformed id too."""
         if not is_job_id(job_id):
             raise JobNotFound(job_id)
-        pairs = cast(dict[bytes, bytes], _answered(lambda: self._redis.hgetall(_job_key(job_id))))
+        pairs = cast(dict[bytes, bytes], answered(lambda: self._redis.hgetall(_job_key(job_id))))
         if not pairs:
-            raise JobNotFound(job_id)
+            raise self._absent(job_id)
         return _record(pairs.items())
 
     def claim(self, job_id: str, lease_seconds: float) -> JobRecord | None:
@@ -145,9 +153,19 @@ class JobStore:
             raise JobNotFound(job_id)
         return _record(_paired(flat))
 
+    def remove(self, job_id: str, *, remember_seconds: float = 0) -> JobRecord | None:
+        """Forget a job in any state, and say what it was; None if there is none. A run finds that it lost it.
+
+        `remember_seconds`: for how long to raise JobExpired, not JobNotFound, to those who ask for it.
+        """
+        if not is_job_id(job_id):
+            return None
+        flat = self._run(self._remove, job_id, _ms(remember_seconds))
+        return _record(_paired(flat)) if flat else None
+
     def queue_position(self, job_id: str) -> int | None:
         """1 for the next to run; None for one that is not queued."""
-        rank = _answered(lambda: self._redis.zrank(_QUEUE, job_id))
+        rank = answered(lambda: self._redis.zrank(_QUEUE, job_id))
         return None if rank is None else cast(int, rank) + 1
 
     def expect_room(self, max_queued: int) -> None:
@@ -156,30 +174,35 @@ class JobStore:
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
 
     def queue_length(self) -> int:
-        return cast(int, _answered(lambda: self._redis.zcard(_QUEUE)))
+        return cast(int, answered(lambda: self._redis.zcard(_QUEUE)))
 
     def heartbeat(self, worker_id: str, info: Mapping[str, str]) -> None:
         """Say that a worker is alive, warm, and with which network, weights and device."""
         keys = (_WORKERS_SEEN, _WORKERS_INFO)
         args = (worker_id, json.dumps(dict(info)), _WORKER_FORGOTTEN_SECONDS * 1000)
-        _answered(lambda: self._heartbeat(keys=keys, args=args))
+        answered(lambda: self._heartbeat(keys=keys, args=args))
 
     def workers(self) -> Workers:
         """Workers heard of within WORKER_SEEN_SECONDS and what they said, the latest last."""
         keys = (_WORKERS_SEEN, _WORKERS_INFO)
-        flat = _answered(lambda: self._workers(keys=keys, args=(WORKER_SEEN_SECONDS * 1000,)))
+        flat = answered(lambda: self._workers(keys=keys, args=(WORKER_SEEN_SECONDS * 1000,)))
         return {worker.decode(): json.loads(info) for worker, info in _paired(cast(list[bytes], flat))}
+
+    def _absent(self, job_id: str) -> JobNotFound | JobExpired:
+        owner = cast(bytes | None, answered(lambda: self._redis.get(transitions.GONE + job_id)))
+        return JobNotFound(job_id) if owner is None else JobExpired(job_id, json.loads(owner))
 
     def _run(self, script: Script, job_id: str, *args: str | int) -> Any:
         keys = (_job_key(job_id), f"strata:events:{job_id}", _QUEUE, _RUNNING)
-        return _answered(lambda: script(keys=keys, args=(job_id, *args)))
+        return answered(lambda: script(keys=keys, args=(job_id, *args)))
 
 
 def _job_key(job_id: str) -> str:
     return f"strata:job:{job_id}"
 
 
-def _answered(call: Callable[[], Any]) -> Any:
+def answered(call: Callable[[], Any]) -> Any:
+    """What a call of Redis answers. Raises StoreUnavailable."""
     try:
         return call()
     except _UNAVAILABLE as error:

@@ -6,6 +6,12 @@ take a record apart. Fields that begin with an underscore are the store's own:
     _place  score in the queue: priority first, then age
     _lease  when the run's lease ends, milliseconds since 1970
     _claim  which call made the claim, so that one repeated by the client library is not refused
+    _alone  at most so many of the owner's jobs run at a time; absent for any number
+
+Jobs are listed by owner, and by owner and state, in sets ordered by id: ids sort by age.
+
+A new state that a client wants to be called back for makes the delivery in the same step, with the job as it
+is then; deliveries.py takes it from there.
 
 A script writes nothing at all when its transition is not legal.
 """
@@ -17,6 +23,33 @@ from core.jobs.record import TRANSITIONS, JobStatus
 
 MAX_EVENTS: Final = 512
 """A job's stream keeps about so many events; at two a second that is four minutes of progress."""
+
+JOBS: Final = "strata:jobs:"
+"""Begins the names of the lists of jobs: an owner follows (none for nobody), then perhaps `:` and a state."""
+
+EXPIRING: Final = "strata:expiring"
+"""Finished jobs by the time they expire, milliseconds since 1970."""
+
+GONE: Final = "strata:gone:"
+"""Begins the names of what remains of an expired job: its owner, as JSON."""
+
+JOB: Final = "strata:job:"
+"""Begins the names of the jobs: an id follows."""
+
+DELIVERY: Final = "strata:delivery:"
+"""Begins the names of the deliveries: an id follows. Its attempts are a list, named by `:attempts` after that."""
+
+DELIVERIES: Final = "strata:deliveries:"
+"""Begins the names of the lists of a job's deliveries."""
+
+LANES: Final = "strata:webhooks"
+"""Receivers' hosts by the time when there is something to do for them, milliseconds since 1970."""
+
+DUE: Final = "strata:webhooks:due:"
+"""Begins the names of what is due for a host, by time."""
+
+BUSY: Final = "strata:webhooks:busy:"
+"""Begins the names of what is under way to a host, by the end of its lease."""
 
 _LEGAL: Final = json.dumps({status: sorted(then) for status, then in TRANSITIONS.items()})
 
@@ -41,14 +74,58 @@ end
 
 local function publish(kind, data)
   redis.call('XADD', events, 'MAXLEN', '~', {MAX_EVENTS}, '*', 'type', kind, 'data', data)
+  redis.call('PUBLISH', events, kind)
+end
+
+local function owner()
+  local text = get('owner') or 'null'
+  return text == 'null' and '' or (string.gsub(text, '"', ''))
+end
+
+local function listed(state) return '{JOBS}' .. owner() .. (state and ':' .. state or '') end
+
+local function call_back(to)
+  local webhook = get('webhook') or 'null'
+  webhook = webhook ~= 'null' and cjson.decode(webhook)
+  local wanted = false
+  for _, event in ipairs(webhook and webhook.events or {{}}) do wanted = wanted or event == 'job.' .. to end
+  if not wanted then return end
+  local parts, hash = {{}}, redis.call('HGETALL', job)
+  for at = 1, #hash, 2 do
+    if string.sub(hash[at], 1, 1) ~= '_' then table.insert(parts, '"' .. hash[at] .. '":' .. hash[at + 1]) end
+  end
+  local delivery = string.format('msg_%s_%s_%d', string.gsub(id, '-', ''), to, get('attempt'))
+  redis.call('HSET', '{DELIVERY}' .. delivery, 'job', id, 'owner', get('owner') or 'null', 'event', 'job.' .. to,
+    'url', webhook.url, 'home', webhook.home, 'lane', webhook.host, 'at', now, 'tries', 0, 'status', 'pending',
+    'record', '{{' .. table.concat(parts, ',') .. '}}')
+  redis.call('RPUSH', '{DELIVERIES}' .. id, delivery)
+  redis.call('ZADD', '{DUE}' .. webhook.host, string.format('%d', now_ms), delivery)
+  redis.call('ZADD', '{LANES}', 'LT', string.format('%d', now_ms), webhook.host)
+end
+
+-- What its client is still to be told of an expired job is told; of a deleted one nothing is.
+local function forget_deliveries(expired)
+  for _, delivery in ipairs(redis.call('LRANGE', '{DELIVERIES}' .. id, 0, -1)) do
+    local key = '{DELIVERY}' .. delivery
+    if not (expired and redis.call('HGET', key, 'status') == 'pending') then
+      redis.call('DEL', key, key .. ':attempts')
+    end
+  end
+  redis.call('DEL', '{DELIVERIES}' .. id)
 end
 
 local function become(to)
+  redis.call('ZREM', listed(status()), id)
+  redis.call('ZADD', listed(to), 0, id)
   redis.call('HSET', job, 'status', '"' .. to .. '"')
   publish('status', string.format('{{"status":"%s","attempt":%d}}', to, get('attempt')))
+  call_back(to)
 end
 
 local function complete(to, keep_ms)
+  local own = tonumber(get('expires_in') or '')
+  if own then keep_ms = own * 1000 end
+  redis.call('ZADD', '{EXPIRING}', string.format('%d', now_ms + keep_ms), id)
   redis.call('HSET', job, 'completed_at', now,
     'expires_at', string.format('%.3f', (now_ms + keep_ms) / 1000))
   redis.call('ZREM', queue, id)
@@ -60,14 +137,20 @@ end
 local function held_by(attempt) return status() == '{JobStatus.PROCESSING}' and get('attempt') == attempt end
 """
 
-# ARGV: id, most that may be queued, place, then field, JSON, field, JSON ... Answers created | full.
+# ARGV: id, most that may be queued, most of this owner's or '', place, then field, JSON, field, JSON ...
+# Answers created | full | quota.
 CREATE: Final = (
     _PRELUDE
     + f"""
 if redis.call('EXISTS', job) == 1 then return 'created' end
 if redis.call('ZCARD', queue) >= tonumber(ARGV[2]) then return 'full' end
-redis.call('HSET', job, '_place', ARGV[3], unpack(ARGV, 4))
-redis.call('ZADD', queue, ARGV[3], id)
+redis.call('HSET', job, '_place', ARGV[4], unpack(ARGV, 5))
+if ARGV[3] ~= '' and redis.call('ZCARD', listed('{JobStatus.QUEUED}')) >= tonumber(ARGV[3]) then
+  redis.call('DEL', job)
+  return 'quota'
+end
+redis.call('ZADD', queue, ARGV[4], id)
+redis.call('ZADD', listed(), 0, id)
 become('{JobStatus.QUEUED}')
 return 'created'
 """
@@ -142,6 +225,26 @@ elseif status() == '{JobStatus.PROCESSING}' then
   redis.call('HSET', job, 'cancel_requested', 'true')
 end
 return redis.call('HGETALL', job)
+"""
+)
+
+# ARGV: id, milliseconds for which to remember that it expired, or 0. Answers what its hash was, or nothing.
+# A run that holds the job finds it lost. Listeners are woken, to find it gone.
+REMOVE: Final = (
+    _PRELUDE
+    + f"""
+local was = redis.call('HGETALL', job)
+if #was == 0 then return false end
+if ARGV[2] ~= '0' then redis.call('SET', '{GONE}' .. id, get('owner'), 'PX', ARGV[2]) end
+redis.call('ZREM', queue, id)
+redis.call('ZREM', running, id)
+redis.call('ZREM', '{EXPIRING}', id)
+redis.call('ZREM', listed(), id)
+redis.call('ZREM', listed(status()), id)
+forget_deliveries(ARGV[2] ~= '0')
+redis.call('DEL', job, events)
+redis.call('PUBLISH', events, 'status')
+return was
 """
 )
 

@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from core.engine.options import StyleOptions
 from core.engine.presets import resolve
+from core.jobs.egress import Egress, UrlRefused
 from core.jobs.errors import FieldProblem, sentence
-from core.jobs.record import Priority
+from core.jobs.record import TERMINAL, Priority, Webhook, WebhookEvent
 
 MAX_METADATA_BYTES: Final = 4096
 
@@ -39,12 +40,61 @@ def checked_options(request: Any, styles: int, problems: Problems) -> StyleOptio
     return options
 
 
-def checked_priority(text: str, problems: Problems) -> Priority | None:
+def checked_priority(text: str, allowed: Sequence[Priority], problems: Problems) -> Priority | None:
     try:
-        return Priority(text)
+        priority = Priority(text)
     except ValueError:
-        problems.append(FieldProblem("/priority", f"It is one of {', '.join(Priority)}."))
+        problems.append(FieldProblem("/priority", f"It is one of {', '.join(allowed)}."))
         return None
+    if priority not in allowed:
+        problems.append(FieldProblem("/priority", f"Your key may ask for {', '.join(allowed)}."))
+    return priority
+
+
+def checked_expiry(seconds: Any, most: int, problems: Problems) -> int | None:
+    """For how many seconds a job is kept once it is done, if its client says so."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= most:
+        problems.append(FieldProblem("/expires_in", f"It is a whole number of seconds from 1 to {most}."))
+        return None
+    return seconds
+
+
+def checked_webhook(request: Any, egress: Egress, problems: Problems) -> Webhook | None:
+    """Whom to call back and when, but for the job's own URL."""
+    if request is None:
+        return None
+    if not isinstance(request, Mapping):
+        problems.append(FieldProblem("/webhook", 'It is an object: {"url": "https://...", "events": [...]}.'))
+        return None
+    for name in request.keys() - {"url", "events"}:
+        problems.append(FieldProblem(f"/webhook/{_escaped(name)}", "Unknown field; a webhook has url and events."))
+    events = _events(request.get("events"), problems)
+    url = request.get("url")
+    if not isinstance(url, str):
+        problems.append(FieldProblem("/webhook/url", "Missing; say where to send the events."))
+        return None
+    try:
+        target = egress.check(url)
+    except UrlRefused as refused:
+        problems.append(FieldProblem("/webhook/url", str(refused)))
+        return None
+    return Webhook(url=target.url, events=events, host=target.host, home="")
+
+
+def _events(request: Any, problems: Problems) -> tuple[WebhookEvent, ...]:
+    """The events that were asked for, each once; those of an end unless others were."""
+    if request is None:
+        return tuple(event for event in WebhookEvent if event.removeprefix("job.") in TERMINAL)
+    if not isinstance(request, list | tuple) or not request:
+        problems.append(FieldProblem("/webhook/events", f"It is a list of {', '.join(WebhookEvent)}."))
+        return ()
+    known = [event for event in WebhookEvent if event in request]
+    for at, event in enumerate(request):
+        if event not in known:
+            problems.append(FieldProblem(f"/webhook/events/{at}", f"An event is one of {', '.join(WebhookEvent)}."))
+    return tuple(known)
 
 
 def checked_metadata(metadata: Any, problems: Problems) -> dict[str, Any]:
@@ -81,9 +131,14 @@ def _pointer(location: Sequence[str | int], request: Mapping[str, Any]) -> str:
     for depth, part in enumerate(location):
         inside = _holds(value, part)
         if inside or depth == 0:
-            pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+            pointer += "/" + _escaped(part)
             value = value[part] if inside else {}
     return pointer
+
+
+def _escaped(name: object) -> str:
+    """As a JSON pointer spells it."""
+    return str(name).replace("~", "~0").replace("/", "~1")
 
 
 def _holds(value: object, part: str | int) -> bool:

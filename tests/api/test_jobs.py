@@ -182,10 +182,11 @@ def test_submissions_that_wait_do_not_hold_up_a_look_at_a_job(serve, settings, p
     with httpx.Client(base_url=serve(app), timeout=60) as http, ThreadPoolExecutor(60) as pool:
         url = http.post("/v1/jobs", files=files).headers["location"]
         free = threading.Event()
-        submit_now = app.state.service.submit
-        app.state.service.submit = lambda sent: free.wait(60) and submit_now(sent)
+        parts = app.state.parts
+        submit_now = parts.service.submit
+        parts.service.submit = lambda sent: free.wait(60) and submit_now(sent)
         waiting = [pool.submit(httpx.post, f"{http.base_url}/v1/jobs", files=files, timeout=60) for _ in range(60)]
-        while len(app.state.submitting.statistics().borrowers) < 8:
+        while len(parts.submitting.statistics().borrowers) < 8:
             time.sleep(0.01)
         assert http.get(url).status_code == 200
         assert not any(answer.done() for answer in waiting)

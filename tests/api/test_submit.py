@@ -45,7 +45,7 @@ def test_a_job_has_exactly_the_documented_fields(submit):
     job = submit()
     assert list(job) == list(Job.model_fields)
     Job.model_validate(job)
-    assert set(job["urls"]) == {"self", "cancel", "events", "image", "preview", "losses"}
+    assert set(job["urls"]) == {"self", "cancel", "events", "image", "preview", "losses", "thumbnail"}
 
 
 def test_options_are_resolved_in_full(submit):

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from core.jobs.errors import FieldProblem
-from core.jobs.validation import MAX_METADATA_BYTES, checked_metadata, checked_options, checked_priority
+from core.jobs.record import Priority
+from core.jobs.validation import (
+    MAX_METADATA_BYTES,
+    checked_expiry,
+    checked_metadata,
+    checked_options,
+    checked_priority,
+)
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "too large": ({"size": 10_000}, "/options/size", "4096"),
@@ -24,7 +31,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "all layers 0": ({"layer_weights": {"relu1_1": 0}}, "/options/layer_weights", "At least one"),
     "no layers": ({"layer_weights": {}}, "/options/layer_weights", "at least 1"),
-    "all terms 0": ({"content_weight": 0, "style_weight": 0}, "/options", "at least one must be positive"),
+    "all terms 0": ({"content_weight": 0, "style_weight": 0, "tv_weight": 0}, "/options", "at least one must be positive"),
     "unknown preset": ({"preset": "picasso"}, "/options/preset", "'lwsw'"),
     "misspelt": ({"iteration": 5}, "/options/iteration", "did you mean iterations?"),
     "unknown": ({"zzz": 5}, "/options/zzz", "there are preset, "),
@@ -75,8 +82,24 @@ def test_good_options_are_resolved_in_full() -> None:
 def test_an_unknown_priority_is_refused_with_the_known_ones() -> None:
     problems: list[FieldProblem] = []
 
-    assert checked_priority("urgent", problems) is None
+    assert checked_priority("urgent", tuple(Priority), problems) is None
     assert problems == [FieldProblem("/priority", "It is one of high, normal, low.")]
+
+
+def test_a_priority_that_a_key_may_not_ask_for_is_refused_with_those_it_may() -> None:
+    problems: list[FieldProblem] = []
+
+    checked_priority("high", (Priority.NORMAL, Priority.LOW), problems)
+
+    assert problems == [FieldProblem("/priority", "Your key may ask for normal, low.")]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 101, 1.5, True, "60"])
+def test_a_time_to_keep_a_job_is_whole_seconds_within_the_services_own(seconds: object) -> None:
+    problems: list[FieldProblem] = []
+
+    assert checked_expiry(seconds, 100, problems) is None
+    assert [problem.pointer for problem in problems] == ["/expires_in"]
 
 
 @pytest.mark.parametrize(

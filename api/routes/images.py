@@ -1,0 +1,94 @@
+"""Pictures: upload once, use in many jobs."""
+
+from typing import Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from api import examples, render, submission
+from api import problem_types as types
+from api.deps import Owner, Service, owner, parts
+from api.openapi import Responses, binary, problems, shown, upload_of
+from api.pictures import THUMBNAIL, thumbnail_of
+from api.schemas import Image, ImageForm, ImageUrls, UploadedImage
+from core.jobs.record import Picture
+
+router = APIRouter(prefix="/v1/images", tags=["images"])
+
+_ABOUT_ONE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE)
+_UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Upload a picture",
+    operation_id="uploadImage",
+    response_model=UploadedImage,
+    response_description="It is stored; its id can stand for it in any number of jobs.",
+    responses=shown(201, examples.UPLOADED, headers=("Location",))
+    | problems(
+        types.INVALID_REQUEST,
+        types.UNUSABLE_PICTURE,
+        types.UNSUPPORTED_PICTURE,
+        types.UNSUPPORTED_BODY,
+        types.PICTURE_TOO_LARGE,
+        types.BODY_TOO_LARGE,
+        types.STORE_UNAVAILABLE,
+    ),
+    openapi_extra=upload_of(ImageForm),
+)
+async def upload(request: Request) -> Response:
+    """Send a picture once, as a form or as the body itself. The same picture again has the same id."""
+    own, data = parts(request), await submission.picture(request)
+    kept = await to_thread.run_sync(own.service.upload, data, "/image", owner(request), limiter=own.submitting)
+    shown_as = _shown(request, kept.picture)
+    made = UploadedImage(**shown_as.model_dump(), expires_at=kept.expires_at)
+    return JSONResponse(made.model_dump(mode="json"), 201, {"Location": shown_as.urls.self})
+
+
+@router.get(
+    "/{image_id}",
+    summary="Look at a picture",
+    operation_id="getImage",
+    response_model=Image,
+    response_description="The picture's size, and where it is.",
+    responses=shown(200, examples.IMAGE) | _ABOUT_ONE,
+)
+def look(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+    """Whether a picture is stored for you, and how large it is."""
+    return JSONResponse(_shown(request, service.picture(image_id, whose)).model_dump(mode="json"))
+
+
+@router.get(
+    "/{image_id}/file",
+    summary="Get the picture itself",
+    operation_id="getImageFile",
+    response_class=Response,
+    response_description="The picture as jobs use it.",
+    responses=binary(200, "image/png") | _UNCHANGED | _ABOUT_ONE,
+)
+def file(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+    """The picture as jobs use it: upright, in sRGB, without metadata; PNG."""
+    return render.lasting(request, service.picture_png(image_id, whose), "image/png")
+
+
+@router.get(
+    "/{image_id}/thumbnail",
+    summary="Get a thumbnail of a picture",
+    operation_id="getImageThumbnail",
+    response_class=Response,
+    response_description="The picture, small.",
+    responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _ABOUT_ONE,
+)
+def thumbnail(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+    """The picture within 256 x 256 pixels, for lists."""
+    service.picture(image_id, whose)
+    body = thumbnail_of(image_id, lambda: service.picture_png(image_id, whose))
+    return render.lasting(request, body, THUMBNAIL.media_type)
+
+
+def _shown(request: Request, picture: Picture) -> Image:
+    home = f"{request.base_url}v1/images/{picture.id}"
+    return Image(**picture.model_dump(), urls=ImageUrls(self=home, file=f"{home}/file", thumbnail=f"{home}/thumbnail"))

@@ -1,0 +1,114 @@
+"""Pictures by content, and who needs them: one is stored once, and goes when nobody needs it any more.
+
+Who needs a picture is a job, or an owner who uploaded it. An owner sees a picture for as long as anything
+of theirs needs it, and no longer; that somebody else has sent the same one, they cannot tell.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, cast
+
+from redis import Redis
+
+from core.jobs.artifacts import ArtifactStore
+from core.jobs.errors import PictureNotFound
+from core.jobs.intake import CheckedPicture
+from core.jobs.record import Picture
+from core.jobs.store import answered
+
+UPLOADS: Final = "strata:uploads"
+"""Uploads by the time they expire, milliseconds since 1970; each is a picture's id, a space and its owner."""
+
+_UPLOAD: Final = "upload"
+_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+# KEYS: those of an owner who need the picture, the owners, the picture. ARGV: who needs it, owner, width, height.
+_KEEP: Final = """
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[3], 'width', ARGV[3], 'height', ARGV[4])
+"""
+
+# KEYS: as above. ARGV: who needs it no more, owner. Answers 1 when nobody is left.
+_RELEASE: Final = """
+redis.call('SREM', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[2]) end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('DEL', KEYS[3])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that was uploaded, and when it goes unless a job needs it then."""
+
+    picture: Picture
+    expires_at: datetime
+
+
+class Pictures:
+    """Safe to share between threads. Every method raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, redis: Redis, artifacts: ArtifactStore, *, keep_seconds: float) -> None:
+        """`keep_seconds`: how long an upload is kept."""
+        self._redis = redis
+        self._artifacts = artifacts
+        self._keep_for = timedelta(seconds=keep_seconds)
+        self._keep = redis.register_script(_KEEP)
+        self._release = redis.register_script(_RELEASE)
+
+    def find(self, picture_id: str, owner: str | None) -> Picture:
+        """Raises PictureNotFound."""
+        if not _ID.fullmatch(picture_id):
+            raise PictureNotFound(picture_id)
+        uses, _, about = _keys(picture_id, owner)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.exists(uses)
+        pipe.hmget(about, "width", "height")
+        seen, (width, height) = cast(Any, answered(pipe.execute))
+        if not seen or width is None:
+            raise PictureNotFound(picture_id)
+        return Picture(id=picture_id, width=int(width), height=int(height))
+
+    def keep(self, picture: Picture, png: bytes | None, owner: str | None, needed_by: str) -> None:
+        """Note who needs it, and store it unless it is there; `png` is None for one that was found before."""
+        answered(
+            lambda: self._keep(
+                keys=_keys(picture.id, owner), args=(needed_by, owner or "", picture.width, picture.height)
+            )
+        )
+        if png is not None:
+            self._artifacts.put_input(png)
+
+    def release(self, picture_ids: Iterable[str], owner: str | None, needed_by: str) -> None:
+        """Note that it is needed no more, and forget what nobody needs. Idempotent."""
+        for picture_id in dict.fromkeys(picture_ids):
+            call = partial(self._release, keys=_keys(picture_id, owner), args=(needed_by, owner or ""))
+            if answered(call):
+                self._artifacts.delete_input(picture_id)
+
+    def upload(self, checked: CheckedPicture, owner: str | None) -> Upload:
+        """Keep a picture for an owner; again is for longer."""
+        self.keep(checked.picture, checked.png, owner, _UPLOAD)
+        expires = datetime.now(UTC) + self._keep_for
+        member = f"{checked.id} {owner or ''}"
+        answered(lambda: self._redis.zadd(UPLOADS, {member: int(expires.timestamp() * 1000)}))
+        return Upload(checked.picture, expires)
+
+    def expire(self, now: datetime, limit: int = 100) -> int:
+        """Forget uploads whose time is over; how many there were."""
+        until = int(now.timestamp() * 1000)
+        due = cast(list[bytes], answered(lambda: self._redis.zrangebyscore(UPLOADS, "-inf", until, 0, limit)))
+        for member in due:
+            picture_id, _, owner = member.decode().partition(" ")
+            self.release([picture_id], owner or None, _UPLOAD)
+            answered(partial(self._redis.zrem, UPLOADS, member))
+        return len(due)
+
+
+def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str]:
+    return f"strata:uses:{picture_id}:{owner or ''}", f"strata:users:{picture_id}", f"strata:picture:{picture_id}"
