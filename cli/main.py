@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from cli import demo, jobs, serve, show, up, weights
 from cli.client import StrataError, Unreachable
 from cli.local import LocalError
+from cli.sweep.command import sweep
 from core.engine.errors import EngineError
 
 
@@ -41,6 +42,7 @@ app.command()(jobs.submit)
 app.command()(jobs.watch)
 app.command()(jobs.get)
 app.command()(jobs.cancel)
+app.command()(sweep)
 app.command()(serve.api)
 app.command()(serve.worker)
 app.add_typer(weights.app, name="weights")

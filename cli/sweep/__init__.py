@@ -1,0 +1,1 @@
+"""`strata sweep`: one job with many settings, and what they do to its picture."""
