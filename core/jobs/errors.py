@@ -55,6 +55,14 @@ class JobExpired(JobsError):
         self.owner = owner
 
 
+class DeliveryNotFound(JobsError):
+    """Raised for a delivery that is unknown, or another job's."""
+
+    def __init__(self, job_id: str, delivery_id: str) -> None:
+        super().__init__(f"Job {job_id} has no delivery {delivery_id[:80]!r}.")
+        self.job_id = job_id
+
+
 class PictureNotFound(JobsError):
     """Raised for a picture id that is unknown, malformed or somebody else's."""
 
