@@ -1,6 +1,7 @@
 """What happens to a job, as it happens: Server-Sent Events (WHATWG HTML, section 9.2)."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,8 @@ from core.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from core.jobs.events import BEGINNING, Watch, is_event_id
 from core.jobs.reader import Look
 from core.jobs.record import JobStatus
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -96,7 +99,8 @@ async def _said(own: Parts, job_id: str, look: Look, after: str) -> AsyncIterato
         async with own.events.watch(job_id) as watch:
             async for event in _followed(own, job_id, watch, look, after):
                 yield event
-    except StoreUnavailable:
+    except StoreUnavailable as error:
+        log.warning("job %s: its events end: %s", job_id, error)
         yield _later("the job store does not answer")
 
 

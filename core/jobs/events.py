@@ -92,13 +92,15 @@ class Events:
         self._redis = redis
         self._watched: dict[str, _Watched] = {}
         self._hearing = asyncio.Event()
+        self._stopped = False
         self._listener: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
         """Let go of the connection."""
-        if self._listener is not None:
+        self._stopped = True  # the client library may swallow a cancellation
+        while self._listener is not None and not self._listener.done():
             self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await asyncio.wait([self._listener], timeout=0.5)
 
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[Watch]:
@@ -138,11 +140,11 @@ class Events:
 
     async def _listen(self) -> None:
         """For the life of the process: after a break in the connection everybody looks for himself."""
-        while True:
+        while not self._stopped:
             pubsub = self._redis.pubsub()
             try:
                 await pubsub.psubscribe(_stream("*"))
-                while True:
+                while not self._stopped:
                     message = await pubsub.get_message(timeout=None)
                     if message is None:
                         continue

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from pydantic_core import to_json
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
@@ -25,7 +25,7 @@ POSITION: Final = "queue_position"
 
 _QUEUE: Final = "strata:queue"
 _MOST_AT_A_TIME: Final = 64
-_SCAN: Final = 100
+_CONNECTIONS: Final = 16
 _ETA: Final = re.compile(rb'"eta_seconds":([0-9.eE+-]+)')
 
 # KEYS: the queue, then the jobs' hashes. ARGV: the ids. What goes in place of the names: _script().
@@ -100,13 +100,16 @@ class Asked:
 
 def connect_async(redis_url: str) -> Redis:
     """As `store.connect`, for the event loop."""
-    return Redis.from_url(
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         redis_url,
+        max_connections=_CONNECTIONS,  # who finds none waits for one
+        timeout=5,
         socket_timeout=5,
         socket_connect_timeout=2,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
     )
+    return Redis(connection_pool=pool)
 
 
 @asynccontextmanager
