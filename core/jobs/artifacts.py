@@ -5,10 +5,12 @@ run that took over: whoever reads asks for the attempt that the record names.
 """
 
 import hashlib
+import math
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -49,6 +51,15 @@ class ArtifactStore(Protocol):
     def delete_job(self, job_id: str) -> None:
         """Forget what all runs of a job made; inputs may be shared and stay. Idempotent."""
 
+    def inputs(self, before: float) -> Iterator[str]:
+        """The ids of pictures that were stored before that time, in seconds since 1970."""
+
+    def jobs(self, before: float) -> Iterator[str]:
+        """The ids of jobs of which something is stored, and nothing was since that time."""
+
+    def delete_halves(self, before: float) -> None:
+        """Forget what a crash left half written before that time."""
+
     def check(self) -> None:
         """Raises OSError unless a file can be written."""
 
@@ -85,6 +96,21 @@ class FolderArtifacts:
 
     def delete_job(self, job_id: str) -> None:
         shutil.rmtree(self._job_folder(job_id), ignore_errors=True)
+
+    def inputs(self, before: float) -> Iterator[str]:
+        for path in self._folder.glob("inputs/*/*.png"):
+            if _modified(path) < before:
+                yield f"sha256:{path.stem}"
+
+    def jobs(self, before: float) -> Iterator[str]:
+        for folder in self._folder.glob("jobs/*"):
+            if is_job_id(folder.name) and max(map(_modified, (folder, *folder.iterdir()))) < before:
+                yield folder.name
+
+    def delete_halves(self, before: float) -> None:
+        for path in (*self._folder.glob("inputs/*/.*.part"), *self._folder.glob("jobs/*/*/.*.part")):
+            if _modified(path) < before:
+                path.unlink(missing_ok=True)
 
     def check(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +159,14 @@ def _write_whole(path: Path, data: bytes) -> None:
         Path(aside).unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def _modified(path: Path) -> float:
+    """Seconds since 1970; of what has gone meanwhile, never."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _flush_folder(folder: Path) -> None:

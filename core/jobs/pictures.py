@@ -5,7 +5,7 @@ of theirs needs it, and no longer; that somebody else has sent the same one, the
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +22,8 @@ from core.jobs.store import answered
 UPLOADS: Final = "strata:uploads"
 """Uploads by the time they expire, milliseconds since 1970; each is a picture's id, a space and its owner."""
 
+_USES: Final = "strata:uses:"
+_USERS: Final = "strata:users:"
 _UPLOAD: Final = "upload"
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -99,6 +101,17 @@ class Pictures:
         answered(lambda: self._redis.zadd(UPLOADS, {member: int(expires.timestamp() * 1000)}))
         return Upload(checked.picture, expires)
 
+    def needed(self, picture_id: str) -> bool:
+        """Whether anything of anybody's needs it."""
+        return bool(answered(lambda: self._redis.exists(f"{_USERS}{picture_id}")))
+
+    def uses(self) -> Iterator[tuple[str, str | None, str]]:
+        """Each picture, its owner and what needs it, while others may come and go."""
+        for key in self._redis.scan_iter(f"{_USES}*", count=500):
+            kind, digest, owner = key.decode().removeprefix(_USES).split(":", 2)
+            for needed_by in cast(set[bytes], answered(partial(self._redis.smembers, key))):
+                yield f"{kind}:{digest}", owner or None, needed_by.decode()
+
     def expire(self, now: datetime, limit: int = 100) -> int:
         """Forget uploads whose time is over; how many there were."""
         until = int(now.timestamp() * 1000)
@@ -111,4 +124,4 @@ class Pictures:
 
 
 def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str]:
-    return f"strata:uses:{picture_id}:{owner or ''}", f"strata:users:{picture_id}", f"strata:picture:{picture_id}"
+    return f"{_USES}{picture_id}:{owner or ''}", f"{_USERS}{picture_id}", f"strata:picture:{picture_id}"

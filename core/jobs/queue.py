@@ -1,4 +1,4 @@
-"""The bell: Celery's configuration, the queues' names, and ringing for a job by task NAME and id.
+"""The bell: Celery's configuration, the queues' names, and ringing for work by task NAME.
 
 The record is the truth and the message only says "look": one that is lost or delivered twice does no
 harm, so nothing but the id travels.
@@ -16,6 +16,9 @@ from core.jobs.record import Priority
 from core.settings import Settings
 
 STYLIZE_TASK: Final = "strata.stylize"
+DELIVER_TASK: Final = "strata.deliver"
+EXPIRE_TASK: Final = "strata.expire"
+TIDY_TASK: Final = "strata.tidy"
 
 _DAY: Final = 86_400
 HARD_LIMIT_SECONDS: Final = _DAY + 600
@@ -32,6 +35,13 @@ class StylizeQueue(StrEnum):
     LOW = "stylize.low"
 
 
+class CourierQueue(StrEnum):
+    """What the courier serves."""
+
+    WEBHOOKS = "webhooks"
+    UPKEEP = "upkeep"
+
+
 QUEUE_OF: Final = {priority: StylizeQueue(f"stylize.{priority}") for priority in Priority}
 
 
@@ -45,7 +55,10 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=None,
         task_ignore_result=True,
         # Queues served strictly in this order; kombu's default takes turns.
-        task_queues=[_queue(name) for name in StylizeQueue],
+        task_queues=[
+            *(_queue(name, "stylize") for name in StylizeQueue),
+            *(_queue(name, name) for name in CourierQueue),
+        ],
         task_default_queue=StylizeQueue.NORMAL,
         task_create_missing_queues=False,
         broker_transport_options=_transport_options(),
@@ -65,9 +78,9 @@ def make_celery(settings: Settings) -> Celery:
     return celery
 
 
-def _queue(name: StylizeQueue) -> Queue:
+def _queue(name: StrEnum, exchange: str) -> Queue:
     """Spelt out: without an exchange and key of its own, a queue gets the default queue's messages too."""
-    return Queue(name, Exchange("stylize"), routing_key=name)  # type: ignore[no-untyped-call]
+    return Queue(name, Exchange(exchange), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 def _transport_options() -> dict[str, Any]:

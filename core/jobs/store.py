@@ -163,6 +163,16 @@ class JobStore:
         flat = self._run(self._remove, job_id, _ms(remember_seconds))
         return _record(_paired(flat)) if flat else None
 
+    def expired(self, limit: int = 100) -> list[str]:
+        """Jobs whose time is over, the longest first."""
+        until = int(self.now().timestamp() * 1000)
+        found = answered(lambda: self._redis.zrangebyscore(transitions.EXPIRING, "-inf", until, 0, limit))
+        return [job_id.decode() for job_id in cast(list[bytes], found)]
+
+    def has(self, job_id: str) -> bool:
+        """Whether there is such a job."""
+        return bool(answered(lambda: self._redis.exists(_job_key(job_id))))
+
     def queue_position(self, job_id: str) -> int | None:
         """1 for the next to run; None for one that is not queued."""
         rank = answered(lambda: self._redis.zrank(_QUEUE, job_id))

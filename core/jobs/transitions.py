@@ -234,11 +234,11 @@ REMOVE: Final = (
     _PRELUDE
     + f"""
 local was = redis.call('HGETALL', job)
+redis.call('ZREM', '{EXPIRING}', id)
 if #was == 0 then return false end
 if ARGV[2] ~= '0' then redis.call('SET', '{GONE}' .. id, get('owner'), 'PX', ARGV[2]) end
 redis.call('ZREM', queue, id)
 redis.call('ZREM', running, id)
-redis.call('ZREM', '{EXPIRING}', id)
 redis.call('ZREM', listed(), id)
 redis.call('ZREM', listed(status()), id)
 forget_deliveries(ARGV[2] ~= '0')
