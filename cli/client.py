@@ -16,8 +16,15 @@ from pydantic import ValidationError
 
 from cli.models import Job, Problem
 
-Source = str | Path | bytes
-"""A picture: the path of a file, or its bytes."""
+
+class Stored(str):
+    """The id of a picture the service has already, `sha256:…`: an input of an earlier job, or an upload."""
+
+    __slots__ = ()
+
+
+Source = str | Path | bytes | Stored
+"""A picture: the path of a file, its bytes, or the id of a stored one."""
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
@@ -82,9 +89,10 @@ class Client:
         Raises OSError when a file cannot be read.
         """
         several = [styles] if isinstance(styles, str | Path | bytes) else styles
-        files = [("content", _upload(content)), *(("style", _upload(style)) for style in several)]
+        parts = [("content", _part(content)), *(("style", _part(style)) for style in several)]
         texts = {"options": json.dumps(options), "priority": priority, "metadata": json.dumps(metadata or {})}
-        return _job(self._call("POST", "/v1/jobs", data=texts, files=files))
+        parts += [(name, (None, text)) for name, text in texts.items()]
+        return _job(self._call("POST", "/v1/jobs", files=parts))
 
     def get(self, job: Job | str) -> Job:
         """The job as it is now."""
@@ -146,7 +154,13 @@ class Client:
         raise ApiProblem(_problem(response), _seconds(response.headers.get("Retry-After")))
 
 
-def _upload(source: Source) -> tuple[str, bytes, str]:
+Part = tuple[str | None, str | bytes] | tuple[str, bytes, str]
+"""A part of a form, as httpx takes it: text without a file name, or a file with name and type."""
+
+
+def _part(source: Source) -> Part:
+    if isinstance(source, Stored):
+        return None, str(source)
     if isinstance(source, bytes):
         return "picture", source, "application/octet-stream"
     path = Path(source)

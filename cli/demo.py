@@ -39,8 +39,8 @@ class Effort:
 
 
 # About a minute on two processor cores; on a GPU, what a job gets by default.
-WIDE: Final = Effort(256, 40)
-NARROW: Final = Effort(320, 100)
+WIDE: Final = Effort(256, 80)
+NARROW: Final = Effort(384, 100)
 GPU: Final = Effort(512, 300)
 
 

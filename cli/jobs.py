@@ -47,13 +47,13 @@ def submit(
         job = client.submit(content, styles, priority=priority, **options)
         show.out.print(job.id, highlight=False)
         if wait or output:
-            _follow(client, job.id, output)
+            follow(client, job.id, output)
 
 
 def watch(job: JobId, output: Output = None, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
     """Follow a job to its end."""
     with Client(url, api_key) as client:
-        _follow(client, job, output)
+        follow(client, job, output)
 
 
 def get(job: JobId, output: Output = None, as_json: Json = False, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
@@ -97,7 +97,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _follow(client: Client, job_id: str, output: Path | None) -> None:
+def follow(client: Client, job_id: str, output: Path | None) -> None:
+    """Show a job's way to its end and save its picture. Raises typer.Exit unless it succeeded."""
     with show.JobBar() as bar:
         job = client.wait(job_id, bar.update)
     show.err.print(show.job_table(job))

@@ -83,7 +83,7 @@ def progress_line(job: Job) -> str:
     progress = job.progress
     parts = [f"{progress.iteration}/{progress.iterations}"]
     if (losses := progress.losses) is not None:
-        parts.append(f"loss {losses.total:.4g} (content {losses.content:.4g}, style {losses.style:.4g})")
+        parts.append(f"loss {losses.total:.3g} (content {losses.content:.3g}, style {losses.style:.3g})")
     if not job.done:
         parts.append(f"{duration(progress.eta_seconds)} left")
     return "  ".join(parts)
