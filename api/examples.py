@@ -47,6 +47,8 @@ def _job(**changes: Any) -> dict[str, Any]:
         "metadata": METADATA,
         "content": Picture(id="sha256:" + "3c" * 32, width=1024, height=768),
         "styles": (StylePicture(id="sha256:" + "a7" * 32, width=970, height=768, blend=1.0),),
+        "mask": None,
+        "init_image": None,
         "options": resolve(OPTIONS),
         "progress": JobProgress(iterations=50),
         "outcome": None,

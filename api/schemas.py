@@ -62,6 +62,18 @@ ExpiresIn = Annotated[
 ]
 
 _CONTENT_IS: Final = "The photo: JPEG, PNG or WebP."
+_MASK_IS: Final = (
+    "Which style goes where: a picture of flat colours, like the photo in shape. Without `mask_map` it has as many"
+    " colours as there are styles, taken from the darkest to the lightest."
+)
+_INIT_IS: Final = "The picture to begin with, for the option `init` = `upload`."
+MaskMap = Annotated[
+    dict[str, Annotated[int, Field(ge=0, lt=MAX_STYLES, strict=True)]] | None,
+    Field(
+        description="Which colour of the mask is which style picture, counted from 0; colours left out get no style.",
+        examples=[{"#ff0000": 0, "#0000ff": 1}],
+    ),
+]
 _STYLES_ARE: Final = f"One to {MAX_STYLES} pictures whose style to take"
 
 
@@ -74,6 +86,9 @@ class JobForm(BaseModel):
         list[BinaryFile],
         Field(description=f"{_STYLES_ARE}; repeat the part for more.", min_length=1, max_length=MAX_STYLES),
     ]
+    mask: Annotated[BinaryFile | SkipJsonSchema[None], Field(description=_MASK_IS)] = None
+    mask_map: MaskMap = None
+    init_image: Annotated[BinaryFile | SkipJsonSchema[None], Field(description=_INIT_IS)] = None
     options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
@@ -116,6 +131,9 @@ class JobRequest(BaseModel):
         # How many is for core.jobs to check, as for the form.
         json_schema_extra={"minItems": 1, "maxItems": MAX_STYLES},
     )
+    mask: Annotated[PictureSource | None, Field(description=_MASK_IS)] = None
+    mask_map: MaskMap = None
+    init_image: Annotated[PictureSource | None, Field(description=_INIT_IS)] = None
     options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
@@ -149,6 +167,8 @@ class Job(BaseModel):
     metadata: dict[str, Any] = Field(description="As it was sent.")
     content: Picture
     styles: tuple[StylePicture, ...]
+    mask: Picture | None = Field(description="Which style goes where: grey values, k + 1 where style k goes; or null.")
+    init_image: Picture | None
     options: StyleOptions = Field(description="Resolved in full: exactly what runs.")
     progress: JobProgress = Field(description="Never null.")
     outcome: str | None = Field(description="Why the run ended: finished, converged, diverged, deadline, canceled.")

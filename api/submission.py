@@ -57,10 +57,10 @@ def as_sent(error: InvalidRequest) -> InvalidRequest:
 def fingerprint(sent: Submission) -> str:
     """The same for two submissions that ask for the same: boundaries and the order of members do not count."""
     pictures = [
-        source if isinstance(source, str) else hashlib.sha256(source).hexdigest()
-        for source in (sent.content, *sent.styles)
+        hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
+        for source in (sent.content, sent.mask, sent.init_image, *sent.styles)
     ]
-    rest = [sent.options, sent.priority, sent.metadata, sent.expires_in]
+    rest = [sent.mask_map, sent.options, sent.priority, sent.metadata, sent.expires_in]
     return hashlib.sha256(json.dumps([pictures, rest], sort_keys=True).encode()).hexdigest()
 
 
@@ -103,6 +103,9 @@ async def _from_form(request: Request) -> Submission:
             submission = Submission(
                 content=await parts.picture("content"),
                 styles=await parts.pictures("style"),
+                mask=await parts.picture_or_none("mask"),
+                mask_map=await parts.json("mask_map") or None,
+                init_image=await parts.picture_or_none("init_image"),
                 options=await parts.json("options"),
                 priority=await parts.text("priority") or Priority.NORMAL.value,
                 metadata=await parts.json("metadata"),
@@ -134,12 +137,16 @@ class _Parts:
             raise invalid(self._wrong)
 
     async def picture(self, name: str) -> Source:
-        found = await self.pictures(name)
-        if not found and not self._is_wrong(name):
+        found = await self.picture_or_none(name)
+        if found is None and not self._is_wrong(name):
             self._say(name, "Missing; send a picture file.")
+        return found or b""
+
+    async def picture_or_none(self, name: str) -> Source | None:
+        found = await self.pictures(name)
         if len(found) > 1:
             self._say(name, f"{len(found)} pictures; send one.")
-        return found[0] if found else b""
+        return found[0] if found else None
 
     async def pictures(self, name: str) -> list[Source]:
         """Files, and the ids of stored pictures as text."""
@@ -222,9 +229,23 @@ def _from_json(body: bytes) -> Submission:
     wrong: list[FieldProblem] = []
     content = _source(job.content, "/content", wrong)
     styles = [_source(style, f"/style/{at}", wrong) for at, style in enumerate(job.style)]
+    mask, init_image = (
+        None if source is None else _source(source, at, wrong)
+        for source, at in ((job.mask, "/mask"), (job.init_image, "/init_image"))
+    )
     if wrong:
         raise invalid(wrong)
-    return Submission(content, styles, job.options, job.priority, job.metadata, job.expires_in)
+    return Submission(
+        content=content,
+        styles=styles,
+        mask=mask,
+        mask_map=job.mask_map,
+        init_image=init_image,
+        options=job.options,
+        priority=job.priority,
+        metadata=job.metadata,
+        expires_in=job.expires_in,
+    )
 
 
 def _source(picture: PictureSource, at: str, wrong: list[FieldProblem]) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -95,7 +96,14 @@ def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
         content = _picture(artifacts, record.content.id)
         styles = [_picture(artifacts, style.id) for style in record.styles]
         outcome = stylize(
-            content, styles, record.options, model.network, run.on_progress, memory_bytes=studio.memory_bytes
+            content,
+            styles,
+            record.options,
+            model.network,
+            run.on_progress,
+            init=_picture(artifacts, record.init_image.id) if record.init_image else None,
+            labels=_labels(artifacts, record.mask.id) if record.mask else None,
+            memory_bytes=studio.memory_bytes,
         )
         _log_start(run, model)
         artifacts.put_output(record.id, record.attempt, LOSSES, _losses(outcome))
@@ -161,6 +169,14 @@ def _progress(
     )
 
 
+def _labels(artifacts: ArtifactStore, picture_id: str) -> Tensor:
+    """A label map as (H, W) integers. Raises PictureError for a picture that is none."""
+    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
+        if image.mode != "L":
+            raise PictureError("the mask given by its id is not the mask of an earlier job")
+        return torch.from_numpy(np.array(image)).long()
+
+
 def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:
     with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
         return to_tensor(image)
@@ -170,6 +186,8 @@ def _provenance(record: JobRecord, model: Model) -> Provenance:
     return Provenance(
         content=record.content.id,
         styles=tuple(style.id for style in record.styles),
+        mask=record.mask.id if record.mask else None,
+        init_image=record.init_image.id if record.init_image else None,
         options=record.options.model_dump(mode="json"),
         network=model.network.architecture.name,
         weights=model.network.id,

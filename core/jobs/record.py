@@ -161,6 +161,8 @@ class JobRecord(_Value):
     metadata: dict[str, Any] = {}
     content: Picture
     styles: tuple[StylePicture, ...]
+    mask: Picture | None = None
+    init_image: Picture | None = None
     options: StyleOptions
     progress: JobProgress
     outcome: str | None = None
@@ -169,6 +171,11 @@ class JobRecord(_Value):
     warnings: tuple[str, ...] = ()
     cancel_requested: bool = False
     webhook: Webhook | None = None
+
+    @property
+    def inputs(self) -> tuple[Picture, ...]:
+        """Every picture the job needs. `mask` is a label map, see core.jobs.masks."""
+        return tuple(filter(None, (self.content, *self.styles, self.mask, self.init_image)))
 
     @property
     def finished(self) -> bool:

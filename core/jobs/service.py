@@ -221,14 +221,15 @@ class JobService:
             expires_in=spec.expires_in,
             content=spec.content,
             styles=tuple(styles),
+            mask=spec.mask,
+            init_image=spec.init_image,
             options=spec.options,
             progress=JobProgress(iterations=spec.options.iterations),
             webhook=spec.webhook and spec.webhook.model_copy(update=home),
         )
 
     def _release(self, record: JobRecord) -> None:
-        used = (record.content.id, *(style.id for style in record.styles))
-        self._pictures.release(used, record.owner, record.id)
+        self._pictures.release((picture.id for picture in record.inputs), record.owner, record.id)
 
     def _output(self, record: JobRecord, what: str, name: str) -> bytes:
         try:

@@ -1,8 +1,9 @@
 """JobSpec: a validated request. Options resolved in full, pictures checked and by reference."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,8 +11,20 @@ from core.engine.options import StyleOptions
 from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureNotFound, PictureRefused
 from core.jobs.intake import Intake
+from core.jobs.masks import MaskRefusedError, labelled
 from core.jobs.record import Picture, Priority, Webhook
-from core.jobs.validation import checked_expiry, checked_metadata, checked_options, checked_priority, checked_webhook
+from core.jobs.validation import (
+    checked_expiry,
+    checked_init,
+    checked_metadata,
+    checked_options,
+    checked_priority,
+    checked_webhook,
+)
+
+_CONTENT: Final = "/content"
+_MASK: Final = "/mask"
+_INIT: Final = "/init_image"
 
 Source = bytes | str
 """A picture as bytes not yet trusted, or the id of one that is stored."""
@@ -23,6 +36,7 @@ class Submission:
 
     `priorities`: those its owner may ask for. `max_queued`: how many jobs of its owner may be queued.
     `max_running`: how many may run at a time. `expires_in`: seconds from its end to its removal.
+    `mask`: which style goes where, in colours that `mask_map` gives to styles; `init_image`: what to begin with.
     `webhook`: whom to call back, `{"url", "events"}`. `jobs_url`: where its client looks for jobs.
     """
 
@@ -32,6 +46,9 @@ class Submission:
     priority: str = "normal"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expires_in: int | None = None
+    mask: Source | None = None
+    mask_map: Mapping[str, Any] | None = None
+    init_image: Source | None = None
     webhook: Mapping[str, Any] | None = None
     jobs_url: str = ""
     owner: str | None = None
@@ -56,6 +73,8 @@ class JobSpec(BaseModel):
     options: StyleOptions
     content: Picture
     styles: tuple[Picture, ...]
+    mask: Picture | None = None
+    init_image: Picture | None = None
     priority: Priority = Priority.NORMAL
     metadata: dict[str, Any] = {}
     expires_in: int | None = None
@@ -84,43 +103,71 @@ def checked(
         found = f"There are {len(submission.styles)} style pictures; send 1 to {max_styles}."
         problems.append(FieldProblem("/styles", found))
     pictures, refusals = _taken_in(_pictures(submission, max_styles), intake, find, problems)
+    _label(submission, pictures, problems)
+    checked_init(options, submission.init_image is not None, problems)
     refused = tuple(error for refusal in refusals for error in refusal.errors)
     if refusals and not problems and len({refusal.reason for refusal in refusals}) == 1:
         raise PictureRefused(refused, refusals[0].reason)
     if problems or refused or options is None or priority is None:
         raise InvalidRequest((*problems, *refused))
-    content, *styles = (picture.picture for picture in pictures)
     spec = JobSpec(
         options=options,
-        content=content,
-        styles=tuple(styles),
+        content=pictures[_CONTENT].picture,
+        styles=tuple(pictures[_style(at)].picture for at in range(len(submission.styles))),
+        mask=pictures[_MASK].picture if _MASK in pictures else None,
+        init_image=pictures[_INIT].picture if _INIT in pictures else None,
         priority=priority,
         metadata=metadata,
         expires_in=expires_in,
         webhook=webhook,
     )
-    return spec, pictures
+    return spec, list(pictures.values())
 
 
 def _pictures(submission: Submission, max_styles: int) -> Iterator[tuple[str, Source]]:
-    yield "/content", submission.content
+    yield _CONTENT, submission.content
     if len(submission.styles) <= max_styles:  # more are refused anyway, and not worth decoding
         for at, style in enumerate(submission.styles):
-            yield f"/styles/{at}", style
+            yield _style(at), style
+    if submission.mask is not None:
+        yield _MASK, submission.mask
+    if submission.init_image is not None:
+        yield _INIT, submission.init_image
+
+
+def _style(at: int) -> str:
+    return f"/styles/{at}"
+
+
+def _label(submission: Submission, pictures: dict[str, TakenPicture], problems: list[FieldProblem]) -> None:
+    """The mask that was drawn becomes the label map that is kept; one given by its id is that already."""
+    if submission.mask is None and submission.mask_map is not None:
+        problems.append(FieldProblem("/mask_map", "There is no mask it could belong to; send one as mask."))
+    drawn = pictures.get(_MASK)
+    if drawn is None or drawn.png is None:
+        return
+    try:
+        labels = labelled(drawn.png, submission.mask_map, len(submission.styles))
+    except MaskRefusedError as error:
+        problems.append(FieldProblem(f"/{error.field}", str(error)))
+        return
+    picture_id = f"sha256:{hashlib.sha256(labels).hexdigest()}"
+    pictures[_MASK] = TakenPicture(drawn.picture.model_copy(update={"id": picture_id}), labels)
 
 
 def _taken_in(
     pictures: Iterator[tuple[str, Source]], intake: Intake, find: Find, problems: list[FieldProblem]
-) -> tuple[list[TakenPicture], list[PictureRefused]]:
-    taken: list[TakenPicture] = []
+) -> tuple[dict[str, TakenPicture], list[PictureRefused]]:
+    """The pictures that were taken, by where they stand in the request, and the others' refusals."""
+    taken: dict[str, TakenPicture] = {}
     refusals: list[PictureRefused] = []
     for pointer, source in pictures:
         try:
             if isinstance(source, str):
-                taken.append(TakenPicture(find(source)))
+                taken[pointer] = TakenPicture(find(source))
             else:
                 made = intake.check(source, pointer)
-                taken.append(TakenPicture(made.picture, made.png))
+                taken[pointer] = TakenPicture(made.picture, made.png)
         except PictureRefused as refusal:
             refusals.append(refusal)
         except PictureNotFound as missing:

@@ -40,6 +40,13 @@ def checked_options(request: Any, styles: int, problems: Problems) -> StyleOptio
     return options
 
 
+def checked_init(options: StyleOptions | None, sent: bool, problems: Problems) -> None:
+    """Whether an init_image was sent just when the options begin with one."""
+    if options is not None and (options.init == "upload") != sent:
+        told = ("It is used only with init upload.", "It is missing; init upload begins with it.")[not sent]
+        problems.append(FieldProblem("/init_image", told))
+
+
 def checked_priority(text: str, allowed: Sequence[Priority], problems: Problems) -> Priority | None:
     try:
         priority = Priority(text)
