@@ -46,6 +46,7 @@ class Plan:
     data: folder of everything that lasts; one service at a time uses it.
     port: 0 for a free one.
     redis_url, artifacts: a server and a place of your own instead of those in `data`.
+    courier: whether callbacks are carried out and old results cleared away.
     """
 
     data: Path
@@ -53,10 +54,11 @@ class Plan:
     weights: str = "auto"
     redis_url: str | None = None
     artifacts: str | None = None
+    courier: bool = True
 
 
 class LocalService:
-    """Redis, API and worker as planned, until the context ends.
+    """Redis, API, worker and courier as planned, until the context ends.
 
     Raises LocalError when the folder or the port is in use.
     """
@@ -131,6 +133,8 @@ class LocalService:
         }
         self._supervisor.start(roles.api(self._listener.fileno(), env))
         self._supervisor.start(roles.worker(env))
+        if self._plan.courier:
+            self._supervisor.start(roles.courier(env))
 
     def _embedded_redis(self) -> str:
         folder, address = self.data / "redis", self._socket_path()

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from cli import demo, jobs, serve, show, up, weights
 from cli.client import StrataError, Unreachable
 from cli.local import LocalError
+from cli.rerun import rerun
 from cli.sweep.command import sweep
 from core.engine.errors import EngineError
 
@@ -42,9 +43,11 @@ app.command()(jobs.submit)
 app.command()(jobs.watch)
 app.command()(jobs.get)
 app.command()(jobs.cancel)
+app.command()(rerun)
 app.command()(sweep)
 app.command()(serve.api)
 app.command()(serve.worker)
+app.command()(serve.courier)
 app.add_typer(weights.app, name="weights")
 
 

@@ -8,7 +8,10 @@ from typing import Final
 
 from cli.supervisor import Role
 
-QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
+STYLIZE_QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
+COURIER_QUEUES: Final = "webhooks,upkeep"
+COURIER_SLOTS: Final = 2
+"""One for callbacks, one for upkeep: a slow receiver keeps nothing from being tidied."""
 REDIS_DURABLE: Final = (
     *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     *("--maxmemory-policy", "noeviction"),
@@ -46,22 +49,44 @@ def api(listener: int, env: Mapping[str, str]) -> Role:
 
 def worker(env: Mapping[str, str]) -> Role:
     """One Celery worker with one child, which holds the warm network."""
+    # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
+    return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(3.0, 20.0))
+
+
+def courier(env: Mapping[str, str]) -> Role:
+    """Carries out callbacks and clears away what has had its time."""
+    return _celery("courier", courier_command("INFO"), env, colour="green", grace=(3.0, 5.0))
+
+
+def _celery(
+    name: str, argv: tuple[str, ...], env: Mapping[str, str], *, colour: str, grace: tuple[float, float]
+) -> Role:
+    """grace: seconds for a warm shutdown, then for a cold one."""
     return Role(
-        "worker",
-        worker_command("INFO"),
-        colour="yellow",
+        name,
+        argv,
+        colour,
         env={**env, "PYTHONUNBUFFERED": "1"},
-        # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
-        farewell=((signal.SIGTERM, 3.0), (signal.SIGQUIT, 20.0)),
+        farewell=((signal.SIGTERM, grace[0]), (signal.SIGQUIT, grace[1])),
         orphaned=signal.SIGKILL,  # a cold shutdown could wait for a Redis that has gone before
     )
 
 
 def worker_command(log_level: str) -> tuple[str, ...]:
     """How a worker is started, wherever it runs."""
+    return _celery_command("worker", "worker.app:app", STYLIZE_QUEUES, 1, log_level)
+
+
+def courier_command(log_level: str) -> tuple[str, ...]:
+    """How a courier is started, wherever it runs."""
+    return _celery_command("courier", "worker.courier_app:app", COURIER_QUEUES, COURIER_SLOTS, log_level)
+
+
+def _celery_command(name: str, app: str, queues: str, slots: int, log_level: str) -> tuple[str, ...]:
     return (
-        *(_script("celery"), "--quiet", "--app", "worker.app:app", "worker", "--pool", "prefork", "--concurrency", "1"),
-        *("--queues", QUEUES, "--loglevel", log_level, "--without-gossip", "--without-mingle"),
+        *(_script("celery"), "--quiet", "--app", app, "worker", "--pool", "prefork", "--concurrency", str(slots)),
+        *("--hostname", f"{name}@%h", "--queues", queues, "--loglevel", log_level),
+        *("--without-gossip", "--without-mingle"),
     )
 
 

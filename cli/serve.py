@@ -1,4 +1,4 @@
-"""`strata api` and `strata worker`: one role in this process, for containers and service managers."""
+"""`strata api`, `strata worker` and `strata courier`: one role in this process, for containers and service managers."""
 
 import ipaddress
 import os
@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import show
+from cli import roles, show
 
 DRAIN_SECONDS: Final = 10
 
@@ -38,12 +38,22 @@ def api(
     )
 
 
-def worker(log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO") -> None:
-    """Run one worker, which paints one picture at a time."""
-    from cli.roles import worker_command
+LogLevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
 
-    command = worker_command(log_level)
-    os.execv(command[0], command)  # noqa: S606 - becomes the worker: signals reach it, not a parent in between
+
+def worker(log_level: LogLevel = "INFO") -> None:
+    """Run one worker, which paints one picture at a time."""
+    _become(roles.worker_command(log_level))
+
+
+def courier(log_level: LogLevel = "INFO") -> None:
+    """Run one courier, which carries out callbacks and clears away what has had its time."""
+    _become(roles.courier_command(log_level))
+
+
+def _become(command: tuple[str, ...]) -> None:
+    """Signals then reach the process itself, not a parent in between."""
+    os.execv(command[0], command)  # noqa: S606 - our own argument list, no shell
 
 
 def is_loopback(host: str) -> bool:

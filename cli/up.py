@@ -16,7 +16,7 @@ from core.settings import Settings
 
 DEFAULT_PORT: Final = 8000
 SLOW_SECONDS: Final = 30.0
-PREFIX_WIDTH: Final = 6
+PREFIX_WIDTH: Final = 7
 
 Weights = Annotated[
     str | None,
@@ -32,7 +32,7 @@ def up(
     data: Annotated[Path, typer.Option(file_okay=False, help="Folder of everything that lasts.")] = Path(".strata"),
     weights: Weights = None,
 ) -> None:
-    """Start Redis, API and worker here, and keep them running until Ctrl-C."""
+    """Start Redis, API, worker and courier here, and keep them running until Ctrl-C."""
     settings = Settings()
     given = settings.model_fields_set
     plan = Plan(
