@@ -1,17 +1,23 @@
 """The courier, against a real receiver with every good and bad manner, on a real server."""
 
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 from standardwebhooks.webhooks import Webhook as Oracle
 
+from cli.roles import courier_command
 from core.jobs.deliveries import Delivery, DeliveryStatus, DeliveryStore
 from core.jobs.egress import Egress
+from core.jobs.errors import JobExpired
 from core.jobs.record import JobRecord, WebhookEvent
 from core.jobs.secrets import Secrets
 from core.jobs.service import JobService, Submission
@@ -23,6 +29,7 @@ from worker.courier import Courier
 CanceledJob = Callable[..., JobRecord]
 
 TIMEOUT_SECONDS = 1.0  # as 15 s in life
+PATIENCE = 60.0  # guards against a hang only
 UNREACHED = ["/hang", "/trickle", "/reset", "/garbage"]
 
 
@@ -290,3 +297,56 @@ def test_a_job_that_expires_before_its_callback_was_taken_is_still_told(
 
     assert len(receiver.received) == 2
     assert redis.keys("strata:delivery*") == []
+
+
+@pytest.fixture
+def process(settings: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A courier as it is started in life."""
+    variables = {
+        "STRATA_REDIS_URL": settings.redis_url,
+        "STRATA_ARTIFACTS": settings.artifacts,
+        "STRATA_EGRESS_ALLOW_LOOPBACK": "1",
+    }
+    with (tmp_path / "courier.log").open("wb") as log:
+        process = subprocess.Popen(
+            courier_command("INFO"), env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT
+        )
+    yield process
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_courier_process_delivers_and_removes_without_torch(
+    process: subprocess.Popen[bytes], canceled: CanceledJob, service: JobService, receiver: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "courier.log"
+
+    def until(holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+    hung, job = canceled("/hang"), canceled(expires_in=1)
+    until(lambda: receiver.at("/ok") and receiver.at("/hang"))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    loaded = [Path(f"/proc/{pid}/maps").read_text() for pid in (process.pid, *children)]
+
+    until(lambda: _has_expired(service, job))
+    assert service.get(hung.id).finished
+    assert not any("libtorch" in each for each in loaded)
+    assert "STRATA_EGRESS_ALLOW_LOOPBACK is set" in log.read_text()
+    process.send_signal(signal.SIGQUIT)  # SIGTERM would wait for the one that hangs
+
+
+def _has_expired(service: JobService, job: JobRecord) -> bool:
+    try:
+        service.get(job.id)
+    except JobExpired:
+        return True
+    return False
