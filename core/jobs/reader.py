@@ -109,7 +109,7 @@ def connect_async(redis_url: str) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager
