@@ -1,6 +1,7 @@
 """Files of finished pictures."""
 
 import io
+import time
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from core.provenance import Provenance
-from worker.output import png, png16
+from worker.output import _srgb, png, png16
 
 MADE = Provenance(
     content="sha256:c", styles=("sha256:s",), options={"seed": 3, "note": "Größe"}, network="n", weights="w"
@@ -49,6 +50,13 @@ def test_other_formats_carry_it_as_exif(kind: str) -> None:
     with Image.open(io.BytesIO(png(GRADIENT, MADE))) as image:
         image.save(file, kind, exif=MADE.exif())
     assert Provenance.read(file.getvalue()) == MADE
+
+
+def test_the_same_picture_gives_the_same_bytes_later() -> None:
+    before = png(GRADIENT, MADE), png16(GRADIENT, MADE)
+    _srgb.cache_clear()
+    time.sleep(1.1)  # a profile's date counts whole seconds
+    assert (png(GRADIENT, MADE), png16(GRADIENT, MADE)) == before
 
 
 def test_a_picture_that_says_nothing_is_no_error() -> None:

@@ -18,7 +18,7 @@ from core.engine.options import StyleOptions
 from core.jobs.artifacts import ArtifactStore, FolderArtifacts, open_artifacts
 from core.jobs.errors import NotReadyYet
 from core.jobs.record import JobRecord, JobStatus
-from core.jobs.service import JobService
+from core.jobs.service import JobService, Submission
 from core.jobs.store import JobStore
 from core.provenance import Provenance
 from core.settings import Settings
@@ -141,6 +141,46 @@ def test_beyond_its_bound_a_worker_lets_go_of_the_network_used_longest_ago() -> 
     deep = StyleOptions(network="vgg16", layer_weights={"relu1_1": 1.0}, dtype="float32")
     assert [studio.model(o).loaded for o in (strata, small, strata, deep)] == [True, True, False, True]
     assert [studio.model(o).loaded for o in (strata, small)] == [False, True]
+
+
+def test_a_mask_sends_each_style_to_its_own_region(
+    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]
+) -> None:
+    drawn = Image.new("RGB", (40, 30), "black")
+    drawn.paste((255, 255, 255), (0, 0, 20, 30))
+    file = io.BytesIO()
+    drawn.save(file, "PNG")
+    options = {**quick, "content_weight": 0.0}
+    styles = [painting, photo]
+    masked = service.submit(Submission(photo, styles, options, mask=file.getvalue()))
+    plain = service.submit(Submission(photo, styles, options))
+
+    for job in (masked, plain):
+        carry_out(job.id, workshop)
+
+    assert masked.mask is not None
+    assert service.get(masked.id).status is JobStatus.SUCCEEDED
+    assert service.image(masked.id) != service.image(plain.id)
+    made = Provenance.read(service.image(masked.id))
+    assert made is not None
+    assert made.mask == masked.mask.id
+    again = service.submit(Submission(photo, styles, options, mask=made.mask))  # by its id, as a rerun sends it
+    carry_out(again.id, workshop)
+    assert service.image(again.id) == service.image(masked.id)
+
+
+def test_a_run_begins_with_the_picture_sent_for_it(
+    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]
+) -> None:
+    options = {**quick, "init": "upload", "iterations": 1}
+    jobs = [service.submit(Submission(photo, [painting], options, init_image=first)) for first in (photo, painting)]
+
+    for job in jobs:
+        carry_out(job.id, workshop)
+
+    own, other = (service.losses(job.id)[0] for job in jobs)
+    assert own["content"] == pytest.approx(0, abs=1e-6)  # it is the content itself
+    assert other["content"] > 0.01
 
 
 def test_the_second_job_with_a_network_loads_nothing(
