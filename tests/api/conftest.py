@@ -1,6 +1,7 @@
 """A real service over real HTTP, on a free loopback port, and a client of it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ def _running(redis_server: str, serving: Serving, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def service(_running: Service, redis: Redis) -> Service:
-    """One service for all tests of this room, with an empty Redis."""
+    """One service for all tests of this room, with an empty Redis and no files."""
+    shutil.rmtree(_running.artifacts, ignore_errors=True)
     return _running
 
 
