@@ -21,10 +21,11 @@ app = typer.Typer(help="Network parameters: what is here, and fetch what is publ
 
 
 class Published(StrEnum):
-    """The networks whose parameters torchvision publishes."""
+    """The networks whose parameters torchvision publishes. The last does not draw: LPIPS measures with it."""
 
     VGG19 = "vgg19"
     VGG16 = "vgg16"
+    ALEXNET = "alexnet"
 
 
 Folder = Annotated[

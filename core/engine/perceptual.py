@@ -46,7 +46,7 @@ class Lpips:
             if not self._file.is_file():
                 raise PictureError(
                     f"the published AlexNet parameters ({BACKBONE.file}) are not on this machine; run"
-                    " `strata weights fetch --network alexnet`"
+                    " `strata weights fetch alexnet`"
                 )
             try:
                 verify(self._file, BACKBONE.sha256_prefix)

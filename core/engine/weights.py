@@ -80,7 +80,9 @@ def choose(source: str, network: str, layers: Iterable[str], directory: Path) ->
             raise WeightsError(f"the pretrained parameters of {network} are not at {published}; {FETCH}")
         return Origin("pretrained", architecture, published)
     if source in ("auto", "embedded"):
-        return _shipped(STRATA, layers) if network == "vgg19" else _fallback(architecture, "no network of our own")
+        if network == "vgg19":
+            return _shipped(STRATA, layers)
+        return _fallback(architecture, f"there is no {network} of our own")
     return _from_file(Path(source).expanduser(), architecture)
 
 
@@ -112,9 +114,9 @@ def _there(origin: Origin) -> Path:
 
 def _shipped(architecture: Architecture, layers: Iterable[str]) -> Origin:
     if architecture.name not in SHIPPED:
-        return _fallback(ARCHITECTURES["vgg19"], "no network of our own")
+        return _fallback(ARCHITECTURES["vgg19"], f"this installation has no parameters for {architecture.name}")
     if missing := sorted(set(layers).difference(architecture.layers)):
-        return _fallback(ARCHITECTURES["vgg19"], f"layer {missing[0]} is not in our own network")
+        return _fallback(ARCHITECTURES["vgg19"], f"our own network ends before layer {missing[0]}")
     return Origin("embedded", architecture)
 
 
