@@ -74,16 +74,18 @@ def _colours(count: int) -> list[Any]:
 
 def _loss_curves(results: Sequence[Result]) -> Figure:
     """The raw content and style loss of every run, before any weight."""
-    figure, places = _figure(len(CURVES))
-    for place, name in zip(places, CURVES, strict=True):
+    figure, panels = _figure(len(CURVES))
+    for panel, name in zip(panels, CURVES, strict=True):
         for result, colour in zip(results, _colours(len(results)), strict=True):
-            seen = [entry for entry in result.losses if entry[name] is not None]
+            # A run that begins with the content has no content loss at first, and a logarithm no place for that.
+            seen = [(entry["iteration"], entry[name]) for entry in result.losses if entry[name]]
             label = " ".join(result.trial.values.values())
-            values = [entry[name] for entry in seen]
-            place.plot([entry["iteration"] for entry in seen], values, color=colour, lw=1.2, label=label)
-        place.set(title=f"{name} loss", xlabel="iteration", yscale="log")
-        place.grid(alpha=0.25)
-    _legend(places[-1], len(results))
+            panel.plot([x for x, _ in seen], [y for _, y in seen], color=colour, lw=1.2, label=label)
+        panel.set(title=f"{name} loss", xlabel="iteration")
+        panel.grid(alpha=0.25)
+        if any(entry[name] for result in results for entry in result.losses):
+            panel.set_yscale("log")
+    _legend(panels[-1], len(results))
     return figure
 
 
@@ -140,6 +142,6 @@ def _group(cells: Mapping[str, Any], others: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(cells.get(other)) for other in others)
 
 
-def _legend(place: Axes, entries: int) -> None:
+def _legend(panel: Axes, entries: int) -> None:
     if 1 < entries <= LEGEND_ENTRIES:
-        place.legend(fontsize=7, frameon=False)
+        panel.legend(fontsize=7, frameon=False)
