@@ -1,6 +1,7 @@
 """The web application: settings in, everything wired, nothing started before the first request needs it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,9 @@ from api.deps import Parts
 from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
 from api.render import LOOKED_AT
-from api.routes import events, images, jobs, meta, outputs, page
+from api.routes import events, images, jobs, meta, outputs, page, webhooks
+from core.jobs.callbacks import Callbacks
+from core.jobs.egress import Egress
 from core.jobs.events import Events
 from core.jobs.idempotency import Idempotency
 from core.jobs.reader import JobReader, connect_async
@@ -24,6 +27,12 @@ from core.settings import Settings
 
 SUBMITTING: Final = 8
 """Submissions that are checked at a time. Each may wait long for a decoder; none may hold up a look at a job."""
+
+
+FETCHING: Final = 16
+"""Submissions whose pictures are fetched from elsewhere at a time: other people's servers may be slow."""
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -37,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, responses=openapi.OTHERWISE)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI documents it
-    for routes in (jobs, outputs, events, images, meta):
+    for routes in (jobs, outputs, events, images, webhooks, meta):
         app.include_router(routes.router)
     page.install(app)
     pages.install(app)
@@ -50,13 +59,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[Parts]:
     """What serves one application. Opens no connection until it is used."""
+    log.info("pictures may come from %s", Egress(allow_loopback=settings.egress_allow_loopback).policy)
     service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
     parts = Parts(
         service=service,
+        callbacks=Callbacks.from_settings(settings, service),
         reader=JobReader(redis, LOOKED_AT),
         events=Events(redis),
         idempotency=Idempotency(redis),
         submitting=CapacityLimiter(SUBMITTING),
+        fetching=CapacityLimiter(FETCHING),
         closing=asyncio.Event(),
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
 from core.jobs.idempotency import Idempotency
 from core.jobs.reader import JobReader
@@ -18,10 +19,12 @@ class Parts:
     """What one running application is made of. `closing` is set when it is to end: nothing is held any longer."""
 
     service: JobService
+    callbacks: Callbacks
     reader: JobReader
     events: Events
     idempotency: Idempotency
     submitting: CapacityLimiter
+    fetching: CapacityLimiter
     closing: asyncio.Event
 
 
@@ -35,6 +38,10 @@ def _service(request: Request) -> JobService:
     return parts(request).service
 
 
+def _callbacks(request: Request) -> Callbacks:
+    return parts(request).callbacks
+
+
 def owner(request: Request) -> str | None:
     """Whose jobs this request may see: the name of its key; None where no keys are asked for."""
     name: str | None = request.scope.get("strata.owner")
@@ -42,4 +49,5 @@ def owner(request: Request) -> str | None:
 
 
 Service = Annotated[JobService, Depends(_service)]
+Calls = Annotated[Callbacks, Depends(_callbacks)]
 Owner = Annotated[str | None, Depends(owner)]

@@ -108,3 +108,21 @@ _IMAGE_HOME: Final = f"http://127.0.0.1:8000/v1/images/{_IMAGE_ID}"
 _IMAGE_URLS: Final = ImageUrls(self=_IMAGE_HOME, file=f"{_IMAGE_HOME}/file", thumbnail=f"{_IMAGE_HOME}/thumbnail")
 IMAGE: Final = Image(id=_IMAGE_ID, width=1024, height=768, urls=_IMAGE_URLS).model_dump(mode="json")
 UPLOADED: Final = UploadedImage(**IMAGE, expires_at=_THEN + timedelta(days=7)).model_dump(mode="json")
+DELIVERY: Final[dict[str, Any]] = {
+    "id": f"msg_{JOB_ID.replace('-', '')}_succeeded_1",
+    "event": "job.succeeded",
+    "url": "https://example.org/hooks/strata",
+    "status": "delivered",
+    "created_at": "2026-01-15T12:00:21Z",
+    "next_attempt_at": None,
+    "attempts": [
+        {
+            "at": "2026-01-15T12:00:21.5Z",
+            "seconds": 0.42,
+            "status_code": 503,
+            "error": "The answer was 503; only 2xx counts as taken.",
+        },
+        {"at": "2026-01-15T12:00:27Z", "seconds": 0.08, "status_code": 204, "error": None},
+    ],
+}
+SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 - of nobody

@@ -33,6 +33,7 @@ are listed at [/problems](/problems).
 TAGS: Final = [
     {"name": "jobs", "description": "Submit a job, follow it, take its picture."},
     {"name": "images", "description": "Upload a picture once, use it in many jobs."},
+    {"name": "webhooks", "description": "Be called back, by requests that are signed."},
     {"name": "options", "description": "What can be asked for."},
     {"name": "service", "description": "Is it well?"},
 ]

@@ -76,11 +76,11 @@ BODY_TOO_LARGE: Final = ProblemType(
     "The body is larger than 240 MB.",
 )
 JOB_NOT_FOUND: Final = ProblemType(
-    "image-not-found",
+    "job-not-found",
     404,
-    "There is no such picture",
-    "The id is unknown or malformed, or nothing of yours needs the picture. Upload it.",
-    "There is no picture 'sha256:3c3c'; upload it first.",
+    "There is no such job",
+    "The id is unknown or malformed, or the job belongs to somebody else.",
+    "There is no job '0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596'.",
 )
 KEY_REUSED: Final = ProblemType(
     "idempotency-key-reused",
@@ -114,11 +114,18 @@ JOB_EXPIRED: Final = ProblemType(
     "Job 0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596 has expired; it and its pictures were removed.",
 )
 IMAGE_NOT_FOUND: Final = ProblemType(
-    "job-not-found",
+    "image-not-found",
     404,
-    "There is no such job",
-    "The id is unknown or malformed, or the job belongs to somebody else.",
-    "There is no job '0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596'.",
+    "There is no such picture",
+    "The id is unknown or malformed, or nothing of yours needs the picture. Upload it.",
+    "There is no picture 'sha256:3c3c'; upload it first.",
+)
+DELIVERY_NOT_FOUND: Final = ProblemType(
+    "delivery-not-found",
+    404,
+    "There is no such delivery",
+    "The id is unknown, or of another job. `GET /v1/jobs/{id}/deliveries` lists those of a job.",
+    "Job 0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596 has no delivery 'msg_1'.",
 )
 NOT_FOUND: Final = ProblemType(
     "not-found",
@@ -204,6 +211,7 @@ TYPES: Final = (
     JOB_NOT_FOUND,
     JOB_EXPIRED,
     IMAGE_NOT_FOUND,
+    DELIVERY_NOT_FOUND,
     KEY_REUSED,
     KEY_IN_FLIGHT,
     QUOTA_EXCEEDED,

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from api import problem_types as types
 from api.problem_types import ProblemType
 from core.jobs.errors import (
+    DeliveryNotFound,
     FieldProblem,
     InvalidRequest,
     JobExpired,
@@ -37,6 +38,7 @@ OF_JOBS_ERROR: Final[Mapping[type[JobsError], ProblemType]] = {
     JobNotFound: types.JOB_NOT_FOUND,
     JobExpired: types.JOB_EXPIRED,
     PictureNotFound: types.IMAGE_NOT_FOUND,
+    DeliveryNotFound: types.DELIVERY_NOT_FOUND,
     KeyReused: types.KEY_REUSED,
     KeyInFlight: types.KEY_IN_FLIGHT,
     QuotaExceeded: types.QUOTA_EXCEEDED,

@@ -55,6 +55,11 @@ def location(request: Request, job_id: str) -> str:
     return f"{_base(request)}v1/jobs/{job_id}"
 
 
+def jobs(request: Request) -> str:
+    """Where all jobs are, as seen by this client."""
+    return f"{_base(request)}v1/jobs"
+
+
 def etag(body: bytes) -> str:
     """A strong validator of exactly these bytes."""
     return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'

@@ -15,7 +15,10 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from core.engine.options import MAX_STYLES, StyleOptions
+from core.jobs.deliveries import Delivery
+from core.jobs.egress import MAX_URL
 from core.jobs.record import (
+    TERMINAL,
     JobError,
     JobLosses,
     JobMetrics,
@@ -24,6 +27,7 @@ from core.jobs.record import (
     Picture,
     Priority,
     StylePicture,
+    WebhookEvent,
 )
 
 _DATA_EXAMPLE: Final = "data:image/png;base64,iVBORw0KGgo..."
@@ -61,6 +65,29 @@ ExpiresIn = Annotated[
     ),
 ]
 
+
+class WebhookRequest(BaseModel):
+    """Whom to call back, and when. Signed as Standard Webhooks says; `GET /v1/webhooks/secret` has your secret."""
+
+    url: str = Field(
+        description="https, at a public address. Called within 15 s; only an answer of 2xx counts as taken.",
+        examples=["https://example.org/hooks/strata"],
+        max_length=MAX_URL,
+        json_schema_extra={"format": "uri"},
+    )
+    events: list[WebhookEvent] = Field(
+        [event for event in WebhookEvent if event.removeprefix("job.") in TERMINAL],
+        description="When; at the job's end, however it ends, if left out.",
+        min_length=1,
+    )
+
+
+# Checked by core.jobs, as the options are.
+WebhookPart = Annotated[
+    dict[str, Any] | None, BeforeValidator(lambda value: value, json_schema_input_type=WebhookRequest | None)
+]
+_WEBHOOK_IS: Final = "Whom to call back when the job has come to its end, or to another state."
+
 _CONTENT_IS: Final = "The photo: JPEG, PNG or WebP."
 _MASK_IS: Final = (
     "Which style goes where: a picture of flat colours, like the photo in shape. Without `mask_map` it has as many"
@@ -78,7 +105,7 @@ _STYLES_ARE: Final = f"One to {MAX_STYLES} pictures whose style to take"
 
 
 class JobForm(BaseModel):
-    """A job as multipart/form-data. A picture is a file, or the text `sha256:…` of one that is stored."""
+    """A job as multipart/form-data. A picture is a file, or text: `sha256:…` of one that is stored, or `https://…`."""
 
     # For the document only: the parts are read in api.submission.
     content: Annotated[BinaryFile, Field(description=_CONTENT_IS)]
@@ -93,6 +120,7 @@ class JobForm(BaseModel):
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
     expires_in: ExpiresIn = None
+    webhook: Annotated[WebhookPart, Field(description=_WEBHOOK_IS)] = None
 
 
 class PictureSource(BaseModel):
@@ -111,6 +139,12 @@ class PictureSource(BaseModel):
         description="A base64 data URI.",
         examples=[_DATA_EXAMPLE],
         json_schema_extra={"pattern": "^[Dd][Aa][Tt][Aa]:"},
+    )
+    url: str = Field(
+        default_factory=str,
+        description="Where to fetch it from, once, now: https, at a public address, without redirects.",
+        examples=["https://example.org/photo.jpg"],
+        json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"},
     )
 
     @model_validator(mode="after")
@@ -138,6 +172,7 @@ class JobRequest(BaseModel):
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
     expires_in: ExpiresIn = None
+    webhook: Annotated[WebhookPart, Field(description=_WEBHOOK_IS)] = None
 
 
 class JobUrls(BaseModel):
@@ -212,6 +247,26 @@ class UploadedImage(Image):
     """A picture that was just uploaded."""
 
     expires_at: AwareDatetime = Field(description="When it is removed, unless a job of yours needs it then.")
+
+
+class Deliveries(BaseModel):
+    """The callbacks of a job, oldest first."""
+
+    items: list[Delivery]
+
+
+class WebhookSecret(BaseModel):
+    """What signs your callbacks."""
+
+    secret: str = Field(description="Begins with `whsec_`. Give it to the receiver, and to nobody else.")
+
+
+class RotatedSecret(WebhookSecret):
+    """Your new secret."""
+
+    previous_valid_until: AwareDatetime = Field(
+        description="Until then each callback carries two signatures, by this secret and by the one before it."
+    )
 
 
 class LossPoint(JobLosses):

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Request
@@ -18,11 +19,13 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from api import problem_types as types
+from api import render
 from api.problems import Problem, invalid, pointer
 from api.schemas import ImageForm, JobForm, JobRequest, PictureSource
 from api.strict_json import NotJson, parse
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
 from core.jobs.record import Priority
+from core.jobs.remote import PictureUrl
 from core.jobs.service import Submission
 from core.jobs.spec import Source
 
@@ -30,6 +33,7 @@ MAX_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 1_000_000
 
 _ID_BEGINS: Final = "sha256:"
+_URL_BEGINS: Final = ("https://", "http://")
 _DATA_URI: Final = re.compile(r"data:(?:image/[a-z0-9.+-]+)?(?:;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
 
 
@@ -41,11 +45,12 @@ async def read(request: Request) -> Submission:
     """
     match media := _media_type(request):
         case "multipart/form-data":
-            return await _from_form(request)
+            sent = await _from_form(request)
         case "application/json":
-            return await run_in_threadpool(_from_json, await request.body())
+            sent = await run_in_threadpool(_from_json, await request.body())
         case _:
             raise _unsupported(media, "multipart/form-data or application/json")
+    return replace(sent, jobs_url=render.jobs(request))
 
 
 def as_sent(error: InvalidRequest) -> InvalidRequest:
@@ -54,13 +59,18 @@ def as_sent(error: InvalidRequest) -> InvalidRequest:
     return PictureRefused(found, error.reason) if isinstance(error, PictureRefused) else InvalidRequest(found)
 
 
+def names_urls(sent: Submission) -> bool:
+    """Whether a picture of it is to be fetched."""
+    return any(isinstance(s, PictureUrl) for s in (sent.content, sent.mask, sent.init_image, *sent.styles))
+
+
 def fingerprint(sent: Submission) -> str:
     """The same for two submissions that ask for the same: boundaries and the order of members do not count."""
     pictures = [
-        hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
+        hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source and str(source)
         for source in (sent.content, sent.mask, sent.init_image, *sent.styles)
     ]
-    rest = [sent.mask_map, sent.options, sent.priority, sent.metadata, sent.expires_in]
+    rest = [sent.mask_map, sent.options, sent.priority, sent.metadata, sent.expires_in, sent.webhook]
     return hashlib.sha256(json.dumps([pictures, rest], sort_keys=True).encode()).hexdigest()
 
 
@@ -80,7 +90,7 @@ async def picture(request: Request) -> bytes:
             found = await parts.picture("image")
     except HTTPException as broken:
         raise invalid([FieldProblem("", str(broken.detail))]) from None
-    if isinstance(found, str):
+    if not isinstance(found, bytes):
         raise invalid([FieldProblem("/image", "This is text; send a file, with a file name.")])
     parts.check()
     return found
@@ -110,6 +120,7 @@ async def _from_form(request: Request) -> Submission:
                 priority=await parts.text("priority") or Priority.NORMAL.value,
                 metadata=await parts.json("metadata"),
                 expires_in=await parts.whole("expires_in"),
+                webhook=await parts.json_or_none("webhook"),
             )
     except HTTPException as broken:
         raise invalid([FieldProblem("", str(broken.detail))]) from None
@@ -156,8 +167,10 @@ class _Parts:
                 found.append(await part.read())
             elif part.startswith(_ID_BEGINS):
                 found.append(part)
+            elif part.lower().startswith(_URL_BEGINS):
+                found.append(PictureUrl(part))
             else:
-                self._say(name, "This is text; send a file, with a file name, or the id of a stored picture.")
+                self._say(name, "This is text; send a file, with a file name, the id of a stored picture, or its URL.")
         return found
 
     async def whole(self, name: str) -> int | None:
@@ -188,17 +201,20 @@ class _Parts:
 
     async def json(self, name: str) -> dict[str, Any]:
         """The JSON object in a part; empty when absent."""
+        return await self.json_or_none(name) or {}
+
+    async def json_or_none(self, name: str) -> dict[str, Any] | None:
         text = await self.text(name)
         if text is None:
-            return {}
+            return None
         try:
             value = parse(text, pointer([name]))
         except NotJson as error:
             self._wrong += error.errors
-            return {}
+            return None
         if not isinstance(value, dict):
             self._say(name, f"This is {_kind(value)}; send a JSON object.")
-            return {}
+            return None
         return value
 
     def _present(self, name: str) -> list[UploadFile | str]:
@@ -245,12 +261,15 @@ def _from_json(body: bytes) -> Submission:
         priority=job.priority,
         metadata=job.metadata,
         expires_in=job.expires_in,
+        webhook=job.webhook,
     )
 
 
 def _source(picture: PictureSource, at: str, wrong: list[FieldProblem]) -> Source:
     if "id" in picture.model_fields_set:
         return picture.id
+    if "url" in picture.model_fields_set:
+        return PictureUrl(picture.url)
     return _decoded(picture.data, f"{at}/data", wrong)
 
 

@@ -96,6 +96,8 @@ async def submit(request: Request, idempotency_key: IdempotencyKey = None, prefe
 
 async def _submitted(request: Request, own: Parts, sent: Submission, seconds: int | None) -> Response:
     try:
+        if submission.names_urls(sent):
+            sent = await to_thread.run_sync(own.service.fetched, sent, limiter=own.fetching)
         record = await to_thread.run_sync(own.service.submit, sent, limiter=own.submitting)
     except InvalidRequest as error:
         raise submission.as_sent(error) from None

@@ -20,7 +20,6 @@ import httpcore
 import httpx
 
 from core.jobs.addresses import Address, is_loopback, is_public, literal
-from core.jobs.errors import JobsError
 
 MAX_URL: Final = 2048
 FETCH_SECONDS: Final = 20.0
@@ -34,11 +33,11 @@ Resolve = Callable[[str, int], Iterable[str]]
 """The addresses of a name. Raises OSError."""
 
 
-class UrlRefused(JobsError):
+class UrlRefused(Exception):
     """Raised for a URL that no request may go to; nothing was sent. The message is for whoever gave it."""
 
 
-class Unreachable(JobsError):
+class Unreachable(Exception):
     """Raised when a request got no answer it could use; the message says which."""
 
 

@@ -17,7 +17,7 @@ from core.jobs.intake import Intake
 from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
 from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
-from core.jobs.spec import JobSpec, Submission, checked
+from core.jobs.spec import JobSpec, Submission, checked, with_files
 from core.jobs.store import WORKER_SEEN_SECONDS, JobStore, connect
 from core.settings import Settings
 
@@ -104,7 +104,7 @@ class JobService:
         """
         owner, limits = submission.owner, self._settings
         spec, pictures = checked(
-            submission,
+            self.fetched(submission),
             self._intake,
             lambda picture_id: self._pictures.find(picture_id, owner),
             self._egress,
@@ -125,6 +125,13 @@ class JobService:
         except StoreUnavailable as error:
             log.warning("job %s is queued, but the bell was not rung: %s", record.id, error)
         return record
+
+    def fetched(self, submission: Submission) -> Submission:
+        """The same with its pictures fetched, which takes as long as their servers take; `submit` does it otherwise.
+
+        Raises InvalidRequest, naming every URL that leads to no picture.
+        """
+        return with_files(submission, self._egress, self._settings.max_picture_bytes)
 
     def upload(self, data: bytes, pointer: str, owner: str | None = None) -> Upload:
         """Check a picture and keep it for use by id. Raises PictureRefused, naming `pointer`."""

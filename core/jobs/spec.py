@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from core.engine.options import StyleOptions
+from core.engine.options import MAX_STYLES, StyleOptions
 from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureNotFound, PictureRefused
 from core.jobs.intake import Intake
 from core.jobs.masks import MaskRefusedError, labelled
 from core.jobs.record import Picture, Priority, Webhook
+from core.jobs.remote import PictureUrl, fetched
 from core.jobs.validation import (
     checked_expiry,
     checked_init,
@@ -26,8 +27,8 @@ _CONTENT: Final = "/content"
 _MASK: Final = "/mask"
 _INIT: Final = "/init_image"
 
-Source = bytes | str
-"""A picture as bytes not yet trusted, or the id of one that is stored."""
+Source = bytes | str | PictureUrl
+"""A picture as bytes not yet trusted, the id of one that is stored, or where to fetch it from."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,21 @@ def checked(
     return spec, list(pictures.values())
 
 
+def with_files(submission: Submission, egress: Egress, max_bytes: int) -> Submission:
+    """The same with a file in place of every URL. Raises InvalidRequest, PictureRefused."""
+    sources = {at: source for at, source in _pictures(submission, MAX_STYLES) if isinstance(source, PictureUrl)}
+    if not sources:
+        return submission
+    files = dict(zip(sources, fetched(list(sources.items()), egress, max_bytes), strict=True))
+    return replace(
+        submission,
+        content=files.get(_CONTENT, submission.content),
+        styles=[files.get(_style(at), style) for at, style in enumerate(submission.styles)],
+        mask=files.get(_MASK, submission.mask),
+        init_image=files.get(_INIT, submission.init_image),
+    )
+
+
 def _pictures(submission: Submission, max_styles: int) -> Iterator[tuple[str, Source]]:
     yield _CONTENT, submission.content
     if len(submission.styles) <= max_styles:  # more are refused anyway, and not worth decoding
@@ -165,7 +181,7 @@ def _taken_in(
         try:
             if isinstance(source, str):
                 taken[pointer] = TakenPicture(find(source))
-            else:
+            elif isinstance(source, bytes):
                 made = intake.check(source, pointer)
                 taken[pointer] = TakenPicture(made.picture, made.png)
         except PictureRefused as refusal:

@@ -35,7 +35,7 @@ GONE: Final = 410
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - begins every one
 _SECRET_BYTES: Final = 32
 
-LINKS: Final = ("self", "cancel", "events", "image", "preview", "losses")
+LINKS: Final = ("self", "cancel", "events", "image", "preview", "losses", "thumbnail")
 _OURS: Final = frozenset({"version", "owner", "webhook", "cancel_requested", "expires_in"})
 """Fields of a record that are no business of a receiver; the job over HTTP lacks them too."""
 
