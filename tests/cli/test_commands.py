@@ -3,6 +3,7 @@
 import http.server
 import io
 import json
+import socket
 import threading
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def test_an_address_others_can_reach_is_refused_without_keys(host: str) -> None:
     assert said.exit_code == 2
     assert host in said.stderr
     assert "--without-keys" in said.stderr
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = strata("up", "--port", str(taken.getsockname()[1]), "--data", str(tmp_path / "data"))
+    assert said.exit_code == 1
+    assert "--port" in said.stderr
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
