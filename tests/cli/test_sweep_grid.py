@@ -1,5 +1,7 @@
 """What a sweep tries: axes as a person writes them, studies as the papers have them, and the trials they make."""
 
+from pathlib import Path
+
 import pytest
 
 from cli.studies import STUDIES
@@ -8,6 +10,7 @@ from cli.sweep.plan import plan
 from core.engine.presets import resolve
 
 SMALL = ("sample:astronaut", "sample:knife")
+PAGE = Path(__file__).parents[2] / "docs" / "studies.md"
 
 
 @pytest.mark.parametrize(
@@ -138,3 +141,9 @@ def test_a_study_runs_at_any_size_with_any_axis_replaced_or_added() -> None:
     assert {(t.options["size"], t.options["network"], t.options["preset"]) for t in asked.trials} == {
         (96, "strata", "interpretable-baseline")
     }
+
+
+def test_the_page_about_studies_names_each_with_its_number_of_runs() -> None:
+    told = [line.split("|")[1:3] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    rows = {name.strip(" `"): int(runs) for name, runs in told if runs.strip().isdigit()}
+    assert rows == {name: study.runs for name, study in STUDIES.items()}
