@@ -11,6 +11,7 @@ const RIGHT = 8;
 const TOP = 8;
 const BOTTOM = 22;
 const MOST_POINTS = 300; // more than that no screen shows
+const UNSETTLED = 3; // the first evaluations: a run that begins at the photo has almost no content loss there
 const CONTENT = "content";
 
 /** { element, show(points, iterations) }; a point is { iteration, content, style_by_layer }. */
@@ -32,11 +33,12 @@ export function lossChart(known, layers) {
 
   function show(points, iterations) {
     const seen = thinned(points);
-    const all = seen.flatMap((point) => series.map(({ of }) => of(point))).filter((value) => value > 0);
+    const settled = seen.length > UNSETTLED * 2 ? seen.slice(UNSETTLED) : seen;
+    const all = settled.flatMap((point) => series.map(({ of }) => of(point))).filter((value) => value > 0);
     if (!all.length) return;
     const x = (iteration) => LEFT + (iteration / iterations) * (WIDTH - LEFT - RIGHT);
     const [low, high] = [Math.log10(Math.min(...all)) - 0.05, Math.log10(Math.max(...all)) + 0.05];
-    const y = (value) => TOP + ((high - Math.log10(value)) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+    const y = (value) => Math.min(HEIGHT - BOTTOM, Math.max(TOP, TOP + ((high - Math.log10(value)) / (high - low)) * (HEIGHT - TOP - BOTTOM)));
     grid.replaceChildren(...lines(low, high, y), ...[0, iterations / 2, iterations].map((at) =>
       svg("text", { x: x(at), y: HEIGHT - 5, "text-anchor": at === 0 ? "start" : at === iterations ? "end" : "middle" }, String(Math.round(at)))));
     series.forEach(({ of }, at) => {

@@ -58,8 +58,7 @@ function column(id, view, learned, signal) {
       if (job.status === "succeeded") {
         draw("image");
         announce(`${heads(job)} is finished.`);
-      } else if (job.status === "processing") draw("preview");
-      else if (finished(job)) frame.classList.remove("waiting");
+      } else if (finished(job)) frame.classList.remove("waiting");
     },
     progress: ({ fraction, iteration, iterations, eta_seconds: eta }) => {
       bar.value = fraction;
@@ -90,13 +89,20 @@ function differences(jobs) {
   ];
   return [
     h("section", { class: "card" }, h("h2", {}, "What was asked"), names.length
-      ? table(jobs, names.map((name) => [label(name), jobs.map((job) => h("td", {}, value(job.options[name])))]))
+      ? table(jobs, names.map((name) => [label(name), jobs.map((job) => h("td", {}, spoken(jobs, name)(job.options[name])))]))
       : h("p", {}, "The same options for all.")),
     measured.length > 0 && h("section", { class: "card" }, h("h2", {}, "What came out"),
       table(jobs, rows.map((row) => [row.text, cells(row, jobs)])),
       h("p", { class: "help" }, "Bold is the lowest, where lower means more of what the name says. ", h("a", { href: "#/explain/measures" }, "What the measures do not say"))),
     h("p", { class: "help" }, "This comparison has an address of its own: ", h("a", { href: location.hash }, address(location.hash))),
   ].filter(Boolean);
+}
+
+/** How to write an option's value: weights of the same layers as a ratio. */
+function spoken(jobs, name) {
+  const layers = Object.keys(jobs[0].options[name] ?? {}).sort().join();
+  const alike = typeof jobs[0].options[name] === "object" && jobs.every((job) => Object.keys(job.options[name] ?? {}).sort().join() === layers);
+  return alike && layers && !Array.isArray(jobs[0].options[name]) ? (weights) => Object.keys(weights).sort().map((layer) => number(weights[layer])).join(" : ") : value;
 }
 
 function cells({ better, of, as }, jobs) {

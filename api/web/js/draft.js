@@ -104,7 +104,7 @@ export function sample({ name, title }) {
 
 /** A picture that the service has already. */
 export async function ofInput({ id, blend = 1 }, name) {
-  return { id, name, url: await picture(`v1/images/${id}`), blend };
+  return { id, name, url: await picture(`v1/images/${id}/file`), blend };
 }
 
 export function setContent(given) {

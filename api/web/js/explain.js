@@ -62,14 +62,14 @@ function search() {
   const box = (x, y, wide, title, small) => [
     svg("rect", { x, y, width: wide, height: 44, rx: 6 }), svg("text", { x: x + wide / 2, y: y + 19, "text-anchor": "middle", class: "strong" }, title), svg("text", { x: x + wide / 2, y: y + 35, "text-anchor": "middle" }, small),
   ];
-  const arrow = (d) => svg("path", { d, class: "arrow" });
+  const arrow = (d, x, y, turn = 0) => [svg("path", { d, class: "arrow" }), svg("path", { d: "M0 0L-9 -4.5V4.5Z", class: "head", transform: `translate(${x} ${y}) rotate(${turn})` })];
   return part("search", "A picture, not a network, is trained",
     text("The network stays as it is. What changes is the picture: the run begins with your photo, asks the network how far shapes and look are off, and follows the slope of that error pixel by pixel. After some hundred such steps little is left to gain. You can watch the error of each layer fall while it happens."),
     h("div", { class: "diagram" }, svg("svg", { viewBox: "0 0 640 172", role: "img", "aria-label": "The picture goes into the network. Its shapes are compared with the photo, its look with the painting. Both errors together change the picture." },
       box(10, 62, 130, "The picture", "starts as the photo"), box(210, 62, 130, "The network", "never changes"),
       box(410, 12, 220, "Shapes, against the photo", "content weight"), box(410, 112, 220, "Look, against the painting", "style weight × layer weights"),
-      arrow("M140 84H202"), arrow("M340 78C370 78 370 34 402 34"), arrow("M340 90C370 90 370 134 402 134"),
-      arrow("M520 156C520 170 500 166 480 166H75V114"))));
+      arrow("M140 84H202", 210, 84), arrow("M340 78C370 78 370 34 402 34", 410, 34), arrow("M340 90C370 90 370 134 402 134", 410, 134),
+      arrow("M520 156V166H75V114", 75, 107, -90))));
 }
 
 function measures() {

@@ -7,6 +7,7 @@ const TERMINAL = new Set(["succeeded", "failed", "canceled"]);
 const SILENCE_MS = 40_000; // the service says something every 15 s
 const QUEUE_MS = 3_000;
 const POLL_MS = 1_000;
+const SLOW_MS = 4_000; // an answer that takes longer is worth a word
 const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
 const UNSUPPORTED = new Set([404, 405, 406, 501]);
 
@@ -42,10 +43,20 @@ async function recovered(run, error) {
 
 async function look(run) {
   const before = run.job;
-  run.job = await getJob(run.id, { signal: run.signal });
+  run.job = await patiently(run, getJob(run.id, { signal: run.signal }));
   connected(run);
   run.seen.job(run.job);
   return run.job.progress.iteration !== before.progress.iteration;
+}
+
+/** Say so when an answer is long in coming. */
+async function patiently(run, answer) {
+  const slow = setTimeout(() => run.seen.connection(false), SLOW_MS);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(slow);
+  }
 }
 
 function connected(run) {
@@ -57,7 +68,8 @@ async function polled(run) {
   await pause(POLL_MS, run.signal);
   if (await look(run)) {
     run.seen.progress(run.job.progress);
-    run.seen.preview();
+    const { preview_every: every } = run.job.options;
+    if (every && run.job.progress.iteration >= every) run.seen.preview();
   }
 }
 
@@ -68,8 +80,12 @@ async function streamed(run) {
   const queue = setInterval(() => run.job.status === "queued" && look(run).catch(() => {}), QUEUE_MS);
   try {
     const headers = { Accept: "text/event-stream", ...(run.last && { "Last-Event-ID": run.last }) };
-    const response = await call(jobPath(run.id, "events"), { headers, signal });
+    const response = await patiently(run, call(jobPath(run.id, "events"), { headers, signal }));
     connected(run);
+    if (response.status === 204) { // all was said before
+      await look(run);
+      return;
+    }
     for await (const event of events(response.body, () => {
       clearTimeout(silent);
       silent = setTimeout(() => stop.abort(), SILENCE_MS);

@@ -65,7 +65,7 @@ function open(main, first, known, signal) {
 
 /** Addresses of the pictures that went in; null for one that cannot be had. */
 async function inputsOf(job, signal) {
-  const fetched = await Promise.all([job.content, ...job.styles].map(({ id }) => picture(`v1/images/${id}`, { signal }).catch(() => null)));
+  const fetched = await Promise.all([job.content, ...job.styles].map(({ id }) => picture(`v1/images/${id}/file`, { signal }).catch(() => null)));
   signal.addEventListener("abort", () => fetched.forEach((url) => url && URL.revokeObjectURL(url)));
   const [content, ...styles] = fetched;
   return { content, styles };

@@ -52,9 +52,10 @@ export function measureList(metrics) {
 export function influenceTable(known, { options, metrics }, layers) {
   const asked = shares(options.layer_weights);
   const had = metrics.layer_influence ? shares(metrics.layer_influence) : null;
+  const most = Math.max(...Object.values(asked), ...Object.values(had ?? {}));
   const bar = (kind, share) => {
     const filled = h("i", { class: kind });
-    filled.style.width = `${share * 100}%`;
+    filled.style.width = `${(share / most) * 100}%`;
     return filled;
   };
   return [
@@ -62,7 +63,7 @@ export function influenceTable(known, { options, metrics }, layers) {
       ? "What you asked for, and beneath it how much each layer really moved the picture, averaged over the run."
       : "What you asked for. How much each layer really moved the picture was not measured."),
     h("table", { class: "influence" },
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Layer"), h("td", {}), h("th", { scope: "col" }, "Asked"), had && h("th", { scope: "col" }, "Real"))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Layer"), h("td", { class: "bars" }), h("th", { scope: "col" }, "Asked"), had && h("th", { scope: "col" }, "Real"))),
       h("tbody", {}, layers.map((layer) => h("tr", { class: tint(layer) },
         h("th", { scope: "row" }, carries(known, layer).name, h("code", {}, layer)),
         h("td", { class: "bars", "aria-hidden": "true" }, bar("asked", asked[layer]), had && bar("real", had[layer] ?? 0)),

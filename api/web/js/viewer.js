@@ -80,7 +80,7 @@ class PictureViewer extends HTMLElement {
       height: `${height}px`,
       transform: `translate(${place(this.#view.x, width, this.clientWidth)}px, ${place(this.#view.y, height, this.clientHeight)}px)`,
     });
-    this.#image.classList.toggle("crisp", scale >= CRISP);
+    this.#image.classList.toggle("crisp", scale >= CRISP && this.#view.zoom > 1);
     this.classList.toggle("zoomed", this.#view.zoom > 1);
     this.#level.textContent = `${Math.round(scale * 100)} %`;
   }

@@ -68,7 +68,6 @@ export function watch(first, known, inputs, signal) {
     } else if (now.status === "processing") {
       if (waits) announce("A worker has begun.");
       progress(now.progress);
-      if (now.progress.iteration > 0 && image.dataset.preview !== "yes") newest();
     }
     waits = now.status === "queued";
   }

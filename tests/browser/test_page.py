@@ -1,0 +1,228 @@
+"""The page: from two files to a picture, as a person with a browser does it."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+LONG = 10_000  # iterations that no test waits for
+
+
+def resolved(studio, job: str) -> dict[str, Any]:
+    """The options that a job was made with."""
+    return httpx.get(f"{studio.url}/v1/jobs/{job}").json()["options"]
+
+
+def option(page: Page, name: str):
+    return page.locator(f".field[data-option={name}] input[type=number]")
+
+
+def test_two_files_become_a_picture_to_look_at_and_to_keep(studio):
+    page = studio.open()
+    studio.choose()
+    job = studio.run()
+    expect(page.get_by_alt_text("The picture as it is now")).to_have_attribute("data-preview", "yes")
+    studio.finish()
+
+    expect(page.get_by_alt_text("The result")).to_have_js_property("naturalWidth", 64)
+    expect(page.locator(".influence tbody tr")).to_have_count(5)
+    expect(page.locator(".measures dt").first).to_have_text("Style distance")
+    assert page.locator(".chart path.depth-5").first.get_attribute("d").count("L") >= 10
+    page.get_by_role("button", name="Wipe").click()
+    edge = page.locator("picture-wipe").get_by_role("slider")
+    edge.focus()
+    page.keyboard.press("Home")
+    expect(edge).to_have_attribute("aria-valuetext", "0 %")
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="Download PNG").click()
+    assert kept.value.suggested_filename == f"strata-{job}.png"
+    assert Path(kept.value.path()).read_bytes() == httpx.get(f"{studio.url}/v1/jobs/{job}/image").content
+
+
+def test_sliders_and_options_change_what_is_asked_for_without_asking_before(studio, asked):
+    page = studio.open()
+    studio.choose()
+    page.get_by_role("button", name="Abstract").click()
+    expect(page.locator("output").last).to_have_text("52 %")
+    before = len(asked)
+    slider = page.get_by_role("slider", name="Grain")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(page.locator("output").first).to_have_text("35 %")
+    option(page, "iterations").fill("7")
+    option(page, "iterations").press("Tab")
+    page.get_by_role("group", name="Color").get_by_role("button", name="content").click()
+    assert asked[before:] == []
+    options = resolved(studio, studio.run())
+    assert options["layer_weights"] == {"relu1_1": 16, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
+    assert (options["iterations"], options["color"], options["profile"]) == (7, "content", None)
+
+
+def test_a_profile_is_asked_for_by_name_and_a_preset_fills_the_rest(studio):
+    page = studio.open()
+    studio.choose()
+    page.get_by_label("Preset").select_option("gatys")
+    expect(page.get_by_label("Learning rate", exact=True)).to_have_value("1")
+    page.get_by_role("button", name="Fine grain").click()
+    options = resolved(studio, studio.run())
+    assert (options["preset"], options["style_loss"], options["profile"]) == ("gatys", "gatys", "fine-grain")
+    assert (options["size"], options["layer_weights"]["relu1_1"]) == (64, 16)
+    page.get_by_role("button", name="Cancel").click()
+
+
+def test_several_paintings_are_mixed_as_their_sliders_say(studio):
+    page = studio.open()
+    studio.choose(None, studio.painting, studio.photo)
+    shares = page.locator(".drop-style .blend")
+    expect(shares).to_have_count(2)
+    shares.nth(1).get_by_role("slider").fill("0.25")
+    expect(shares.nth(0)).to_contain_text("80 %")
+    assert resolved(studio, studio.run())["style_blend"] == [1, 0.25]
+
+
+def test_a_sample_is_one_click_away(studio):
+    page = studio.open()
+    page.get_by_role("button", name="Coffee cup").click()
+    page.get_by_role("button", name="Combed marbling").or_(page.get_by_role("button", name="Swirling night")).click()
+    studio.run()
+    studio.finish()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Coffee cup in the manner of Swirling night over hills")
+
+
+def test_a_reload_in_mid_run_goes_on_where_it_was_and_cancel_ends_it(studio):
+    page = studio.open(iterations=LONG)
+    studio.choose()
+    studio.run()
+    expect(page.locator(".progress-line")).to_have_text(re.compile(r"^[1-9]\d* of 10000"))
+    page.reload()
+    expect(page.get_by_alt_text("The picture as it is now")).to_have_attribute("data-preview", "yes")
+    expect(page.locator(".progress-line")).to_have_text(re.compile(r"^[1-9]\d* of 10000"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".chip")).to_have_text("Canceled")
+    expect(page.locator("#announcer")).to_have_text("Canceled.")
+
+
+def test_a_lost_connection_is_said_and_resumed(studio, stack):
+    page = studio.open(iterations=LONG)
+    studio.choose()
+    studio.run()
+    line = page.locator(".progress-line")
+    expect(line).to_have_text(re.compile(r"^[1-9]\d* of"))
+    resumes = page.expect_request(lambda request: "/events" in request.url and "last-event-id" in request.headers)
+    with resumes:
+        stack.kill_api()
+        expect(page.get_by_text("The connection is lost")).to_be_visible()
+        stack.start_api()
+    expect(page.get_by_text("The connection is lost")).to_be_hidden()
+    before = int(line.inner_text().split()[0])
+    expect(line).not_to_have_text(re.compile(rf"^{before} of"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".chip")).to_have_text("Canceled")
+    studio.said.clear()  # the browser itself notes each failed request
+
+
+def test_without_a_stream_the_page_asks_again_and_again(studio):
+    page = studio.open(iterations=40)
+    page.route("**/events", lambda route: route.fulfill(status=404, body="{}"))
+    studio.choose()
+    studio.run()
+    studio.finish()
+    studio.said.clear()  # the browser notes the 404
+
+
+def test_a_file_that_is_no_picture_is_refused_at_its_place(studio, tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    page = studio.open()
+    studio.choose(tmp_path / "notes.png")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".drop-content .error")).to_contain_text("picture")
+    expect(page.locator("input[type=file]").first).to_be_focused()
+    expect(page.locator(".drop-style .error")).to_be_hidden()
+    studio.choose()
+    expect(page.locator(".drop-content .error")).to_be_hidden()
+    studio.said.clear()
+
+
+def test_a_value_out_of_bounds_is_refused_at_its_field(studio):
+    page = studio.open()
+    studio.choose()
+    option(page, "size").fill("10")
+    option(page, "size").press("Tab")
+    page.get_by_text("Everything else").click()
+    page.get_by_label("Scales", exact=True).select_option("by hand")
+    page.get_by_label("Scales, by hand").fill("200, 100")
+    page.get_by_label("Scales, by hand").press("Tab")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("[data-option=size] .error")).to_contain_text("64")
+    expect(page.locator("[data-option=scales] .error")).to_contain_text("rise")
+    expect(option(page, "size")).to_be_focused()
+    studio.said.clear()
+
+
+def test_run_without_pictures_says_what_is_missing(studio):
+    page = studio.open()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text("Choose a photo first.").first).to_be_visible()
+    expect(page.locator("input[type=file]").first).to_be_focused()
+
+
+def test_a_job_can_be_run_again_with_changes_and_as_curl(studio, tmp_path, photo, painting):
+    page = studio.open()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=studio.url)
+    studio.choose()
+    page.get_by_role("button", name="Abstract").click()
+    studio.run()
+    studio.finish()
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    command = page.evaluate("navigator.clipboard.readText()")
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    (tmp_path / "painting.jpg").write_bytes(painting)
+    answer = subprocess.run([*shlex.split(command), "-s"], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    again = json.loads(answer.stdout)
+    assert (again["options"]["profile"], again["options"]["size"]) == ("abstract", 64)
+
+    page.get_by_role("button", name="Run again with changes").click()
+    expect(page.locator(".drop-content .pictures img")).to_have_js_property("naturalWidth", 96)
+    expect(page.get_by_role("button", name="Abstract")).to_have_attribute("aria-pressed", "true")
+    expect(option(page, "size")).to_have_value("64")
+    sent_as_json = []
+    page.on("request", lambda request: request.url.endswith("/v1/jobs") and sent_as_json.append(request.post_data))
+    page.get_by_role("button", name="Balanced").click()
+    job = studio.run()
+    assert '"id":"sha256:' in sent_as_json[0]
+    assert resolved(studio, job)["profile"] == "balanced"
+
+
+def test_a_dropped_and_a_pasted_picture_arrive(studio):
+    page = studio.open()
+    give = """([target, kind]) => {
+        const canvas = document.createElement("canvas");
+        canvas.toBlob((blob) => {
+            const data = new DataTransfer();
+            data.items.add(new File([blob], "given.png", { type: "image/png" }));
+            const event = kind === "drop"
+                ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+            document.querySelector(target).dispatchEvent(event);
+        });
+    }"""
+    page.evaluate(give, [".drop-content .drop-area", "drop"])
+    expect(page.locator(".drop-content .pictures img")).to_have_count(1)
+    page.evaluate(give, ["body", "paste"])
+    expect(page.locator(".drop-style .pictures img")).to_have_count(1)
+
+
+@pytest.mark.parametrize("path", ["jobs/00000000-0000-7000-8000-000000000000", "nowhere"])
+def test_an_address_that_leads_nowhere_says_so(studio, path):
+    page = studio.open(path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.get_by_role("link", name="Back to the start").click()
+    expect(page.get_by_role("heading", name="Paint a photo")).to_be_visible()
+    studio.said.clear()  # the browser notes the 404
