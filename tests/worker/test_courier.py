@@ -1,8 +1,11 @@
 """The courier, against a real receiver with every good and bad manner, on a real server."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 from standardwebhooks.webhooks import Webhook as Oracle
@@ -22,7 +26,7 @@ from core.jobs.record import JobRecord, WebhookEvent
 from core.jobs.secrets import Secrets
 from core.jobs.service import JobService, Submission
 from core.jobs.store import connect
-from core.jobs.webhooks import MAX_ATTEMPTS
+from core.jobs.webhooks import MAX_ATTEMPTS, new_secret, signed
 from core.settings import Settings
 from worker.courier import Courier
 
@@ -350,3 +354,37 @@ def _has_expired(service: JobService, job: JobRecord) -> bool:
     except JobExpired:
         return True
     return False
+
+
+def test_the_receiver_of_the_documents_takes_what_is_signed_and_nothing_else(
+    courier: Courier, canceled: CanceledJob, deliveries: DeliveryStore, redis: Redis
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "webhooks.md"
+    (program,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len([line for line in program.splitlines() if line]) == 15
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = {**os.environ, "STRATA_WEBHOOK_SECRET": Secrets(redis).newest(None)}
+    url = f"http://127.0.0.1:{port}/"
+    with subprocess.Popen(
+        (sys.executable, "-c", program.replace("9000", str(port))), env=env, stdout=subprocess.PIPE, text=True
+    ) as receiver:
+        try:
+            while not _listens(port):
+                assert receiver.poll() is None
+                time.sleep(0.05)
+            job = canceled(url=url)
+            forged = httpx.post(url, content=b"{}", headers=signed([new_secret()], "msg_1", int(time.time()), b"{}"))
+            courier.round()
+            assert receiver.stdout is not None
+            assert receiver.stdout.readline() == f"job.canceled {job.id}\n"
+        finally:
+            receiver.kill()
+
+    assert forged.status_code == 401
+    assert [a.status_code for a in only(deliveries, job).attempts] == [204]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
