@@ -9,8 +9,10 @@ from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from api import openapi, pages, problems
+from api import cors, openapi, pages, problems
+from api.auth import Authenticated
 from api.closing import on_signal
 from api.deps import Parts
 from api.limits import BoundedBody
@@ -21,6 +23,7 @@ from core.jobs.callbacks import Callbacks
 from core.jobs.egress import Egress
 from core.jobs.events import Events
 from core.jobs.idempotency import Idempotency
+from core.jobs.quotas import RequestRate
 from core.jobs.reader import JobReader, connect_async
 from core.jobs.service import JobService
 from core.settings import Settings
@@ -51,9 +54,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     page.install(app)
     pages.install(app)
     problems.install(app)
-    app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names)
-    app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)  # added last: sees a request first
+    _guard(app, settings)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """What a request passes before it is read; what is added last sees it first."""
+    origins = settings.allowed_origins
+    app.add_middleware(Authenticated, keys=settings.known_keys())
+    app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names, origins=origins)
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **cors.TERMS)
+    app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)
 
 
 @asynccontextmanager
@@ -67,6 +79,7 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
         reader=JobReader(redis, LOOKED_AT),
         events=Events(redis),
         idempotency=Idempotency(redis),
+        rate=RequestRate(redis),
         submitting=CapacityLimiter(SUBMITTING),
         fetching=CapacityLimiter(FETCHING),
         closing=asyncio.Event(),

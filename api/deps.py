@@ -10,8 +10,10 @@ from fastapi import Depends, Request
 from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
 from core.jobs.idempotency import Idempotency
+from core.jobs.quotas import RequestRate
 from core.jobs.reader import JobReader
 from core.jobs.service import JobService
+from core.keys import ApiKey
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Parts:
     reader: JobReader
     events: Events
     idempotency: Idempotency
+    rate: RequestRate
     submitting: CapacityLimiter
     fetching: CapacityLimiter
     closing: asyncio.Event
@@ -46,6 +49,12 @@ def owner(request: Request) -> str | None:
     """Whose jobs this request may see: the name of its key; None where no keys are asked for."""
     name: str | None = request.scope.get("strata.owner")
     return name
+
+
+def key(request: Request) -> ApiKey | None:
+    """What the key of this request may do; None where no keys are asked for."""
+    found: ApiKey | None = request.scope.get("strata.key")
+    return found
 
 
 Service = Annotated[JobService, Depends(_service)]

@@ -20,10 +20,12 @@ class LoopbackGuard:
     """Refuses, on a loopback socket, requests for foreign hosts and from pages of foreign origins.
 
     `allowed`: host names beside the loopback ones, for a proxy on the same machine that passes Host on.
+    `origins`: foreign ones whose pages are welcome; `*` for all.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, allowed: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self.app = app
+        self.origins = frozenset(origins)
         self.allowed = frozenset(name.lower() for name in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +42,7 @@ class LoopbackGuard:
         if name not in self.allowed and not _is_loopback(name):
             return Problem(types.FOREIGN_HOST, f"{host[:255]!r} is not a name of this service; use localhost.")
         origin = headers.get("origin")
-        if origin is not None and not _same_origin(origin, host):
+        if origin is not None and not (_same_origin(origin, host) or self.origins & {origin, "*"}):
             return Problem(types.FOREIGN_ORIGIN, f"Pages of {origin[:255]!r} may not use this service.")
         return None
 

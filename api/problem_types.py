@@ -149,6 +149,14 @@ NO_RESULT_YET: Final = ProblemType(
     " without one. Look at its status; poll again while it is queued or processing.",
     "The job is queued; it has no picture yet.",
 )
+UNAUTHENTICATED: Final = ProblemType(
+    "unauthenticated",
+    401,
+    "A key is needed",
+    "The request has no API key, or one that is not known here. Send it as `Authorization: Bearer strata_...`."
+    " Whoever runs the service makes keys with `strata keys new`.",
+    "This key is not known here.",
+)
 FOREIGN_HOST: Final = ProblemType(
     "foreign-host",
     421,
@@ -218,6 +226,7 @@ TYPES: Final = (
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     NO_RESULT_YET,
+    UNAUTHENTICATED,
     FOREIGN_HOST,
     FOREIGN_ORIGIN,
     QUEUE_FULL,

@@ -28,6 +28,7 @@ from core.jobs.record import Priority
 from core.jobs.remote import PictureUrl
 from core.jobs.service import Submission
 from core.jobs.spec import Source
+from core.keys import ApiKey
 
 MAX_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 1_000_000
@@ -62,6 +63,13 @@ def as_sent(error: InvalidRequest) -> InvalidRequest:
 def names_urls(sent: Submission) -> bool:
     """Whether a picture of it is to be fetched."""
     return any(isinstance(s, PictureUrl) for s in (sent.content, sent.mask, sent.init_image, *sent.styles))
+
+
+def by(sent: Submission, owner: str | None, key: ApiKey | None) -> Submission:
+    """The same as sent by the holder of a key, within what it may do."""
+    if key is None:
+        return replace(sent, owner=owner)
+    return replace(sent, owner=owner, priorities=key.priorities, max_queued=key.queued, max_running=key.running)
 
 
 def fingerprint(sent: Submission) -> str:

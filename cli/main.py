@@ -5,12 +5,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import demo, jobs, serve, show, up, weights
+from cli import demo, jobs, keys, serve, show, up, weights
 from cli.client import StrataError, Unreachable
 from cli.local import LocalError
 from cli.rerun import rerun
 from cli.sweep.command import sweep
 from core.engine.errors import EngineError
+from core.keys import KeysError
 
 
 class _Told(TyperGroup):
@@ -21,7 +22,7 @@ class _Told(TyperGroup):
             return super().invoke(ctx)
         except Unreachable as error:
             show.error(f"{error}\nIs the service running? `strata up` starts one here; --url names another.")
-        except (StrataError, LocalError, EngineError, TimeoutError) as error:
+        except (StrataError, LocalError, EngineError, KeysError, TimeoutError) as error:
             show.error(str(error))
         except KeyboardInterrupt:
             show.err.print("Interrupted.")
@@ -48,6 +49,7 @@ app.command()(sweep)
 app.command()(serve.api)
 app.command()(serve.worker)
 app.command()(serve.courier)
+app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli import roles, show
+from core.settings import Settings
 
 DRAIN_SECONDS: Final = 10
 
@@ -20,10 +21,11 @@ def api(
     ] = False,
 ) -> None:
     """Run the HTTP server."""
-    if not (is_loopback(host) or without_keys):
+    if not (Settings().known_keys() or is_loopback(host) or without_keys):
         show.error(
-            f"{host} can be reached from other machines, and nobody would be asked for a key. Listen on"
-            " 127.0.0.1 behind a proxy that checks who is asking, or say --without-keys for one you trust."
+            f"{host} can be reached from other machines, and nobody would be asked for a key. Make one with"
+            " `strata keys new NAME --file keys.toml` and set STRATA_KEYS_FILE=keys.toml; or listen on 127.0.0.1"
+            " behind a proxy that checks who is asking; or say --without-keys for a network you trust."
         )
         raise typer.Exit(2)
     import uvicorn

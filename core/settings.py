@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.engine.options import MAX_STYLES
+from core.keys import ApiKey, KeyName, Keys, read_keys
 
 MEGA = 1_000_000
 
@@ -39,6 +40,15 @@ class Settings(BaseSettings):
         "",
         description="Host names, separated by commas, that the API answers to when it listens on loopback, beside"
         " the loopback ones: those of a proxy on the same machine.",
+    )
+
+    keys: dict[KeyName, ApiKey] = Field(
+        default_factory=dict,
+        description="API keys by name, as JSON: what `keys_file` has as TOML. With any, every request needs one.",
+    )
+    keys_file: Path | None = Field(None, description="A file of API keys; `strata keys new` writes it.")
+    cors_origins: str = Field(
+        "", description="Origins, separated by commas, whose web pages may use the API; * for all of them."
     )
 
     max_picture_bytes: Annotated[int, Field(gt=0)] = 25 * MEGA
@@ -84,7 +94,15 @@ class Settings(BaseSettings):
 
     @property
     def allowed_host_names(self) -> tuple[str, ...]:
-        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
+        return _listed(self.allowed_hosts)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        return tuple(origin.rstrip("/") for origin in _listed(self.cors_origins))
+
+    def known_keys(self) -> Keys:
+        """Those of the environment and of the file. Raises KeysError."""
+        return Keys((read_keys(self.keys_file) if self.keys_file else {}) | self.keys)
 
     @property
     def broker_url(self) -> str:
@@ -94,3 +112,7 @@ class Settings(BaseSettings):
             return self.redis_url
         database = f"?{parts.query.replace('db=', 'virtual_host=')}" if parts.query else ""
         return f"redis+socket://{parts.netloc}{parts.path}{database}"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

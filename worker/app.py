@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from celery.signals import worker_process_init
 
 from core.jobs.queue import STYLIZE_TASK, make_celery
+from core.jobs.service import let_next_in
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,4 +38,7 @@ def stylize(job_id: str) -> None:
     """Carry out the queued job of this id; anything else is no work for us."""
     from worker.stylize import carry_out  # imports torch
 
-    carry_out(job_id, _workshop())
+    workshop = _workshop()
+    record = carry_out(job_id, workshop)
+    if record is not None:
+        let_next_in(workshop.store, app, record.owner)

@@ -62,19 +62,20 @@ class Ending:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def carry_out(job_id: str, workshop: Workshop) -> None:
-    """Carry out a queued job to its terminal state; one that is not queued is left alone."""
+def carry_out(job_id: str, workshop: Workshop) -> JobRecord | None:
+    """Carry out a queued job to its terminal state, and say which; one that is not to be had is left alone."""
     store, artifacts = workshop.store, workshop.artifacts
     record = store.claim(job_id, workshop.lease_seconds)
     if record is None:
-        log.info("job %s is not queued; nothing to do", job_id)
-        return
+        log.info("job %s is not queued, or not yet to be had; nothing to do", job_id)
+        return None
     with Run(record, store, artifacts, workshop.lease_seconds) as run:
         ending = _ending(run, workshop.studio, artifacts)
         held = store.finish(record.id, record.attempt, ending.status, **ending.fields)
     if not held:
         artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
+    return record
 
 
 def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:

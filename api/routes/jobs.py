@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api import examples, render, submission, waiting
 from api import problem_types as types
-from api.deps import Owner, Parts, Service, owner, parts
+from api.deps import Owner, Parts, Service, key, owner, parts
 from api.openapi import Responses, body_of, problems, shown
 from api.problems import invalid
 from api.schemas import Job, JobForm, JobList, JobRequest
@@ -95,6 +95,7 @@ async def submit(request: Request, idempotency_key: IdempotencyKey = None, prefe
 
 
 async def _submitted(request: Request, own: Parts, sent: Submission, seconds: int | None) -> Response:
+    sent = submission.by(sent, owner(request), key(request))
     try:
         if submission.names_urls(sent):
             sent = await to_thread.run_sync(own.service.fetched, sent, limiter=own.fetching)

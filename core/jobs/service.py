@@ -116,7 +116,9 @@ class JobService:
         try:
             for taken in pictures:
                 self._pictures.keep(taken.picture, taken.png, owner, record.id)
-            self._store.create(record, max_queued=limits.max_queued, max_own=submission.max_queued)
+            self._store.create(
+                record, max_queued=limits.max_queued, max_own=submission.max_queued, max_running=submission.max_running
+            )
         except Exception:
             self._release(record)
             raise
@@ -156,6 +158,8 @@ class JobService:
         if record is not None:
             self._artifacts.delete_job(job_id)
             self._release(record)
+            if record.status is JobStatus.PROCESSING:
+                let_next_in(self._store, self._queue, record.owner)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
         """Raises JobNotFound, JobExpired, StoreUnavailable."""
@@ -251,6 +255,16 @@ class JobService:
         except OSError as error:
             return Part(False, f"cannot be written ({error})")
         return Part(True, "can be written")
+
+
+def let_next_in(store: JobStore, queue: Celery, owner: str | None) -> None:
+    """Ring for a job that waited for its owner's others, now that one of them has ended."""
+    try:
+        held = store.next_held(owner)
+        if held is not None:
+            ring(queue, held.id, held.priority)
+    except StoreUnavailable as error:
+        log.warning("a job of %r that waits for another was not rung for: %s", owner, error)
 
 
 def _no_picture(record: JobRecord) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -16,13 +17,14 @@ from redis.retry import Retry
 from core.jobs import transitions
 from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded, StoreUnavailable
 from core.jobs.ids import is_job_id
-from core.jobs.record import TERMINAL, JobProgress, JobRecord, JobStatus, Priority
+from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStatus, Priority
 
 WORKER_SEEN_SECONDS: Final = 30
 """A worker that was not heard of for so long does not count as alive."""
 
 _QUEUE: Final = "strata:queue"
 _RUNNING: Final = "strata:running"
+_RUNG: Final = "strata:rung:"
 _WORKERS_SEEN: Final = "strata:workers:seen"
 _WORKERS_INFO: Final = "strata:workers:info"
 
@@ -50,6 +52,25 @@ class Verdict(StrEnum):
     LOST = "lost"
 
 
+class Reclaimed(StrEnum):
+    """What became of a job that was looked at because its run may be gone."""
+
+    HELD = "held"
+    QUEUED = "queued"
+    SPENT = "spent"
+    LATE = "late"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued job. `since`: when it was created, in seconds since 1970."""
+
+    id: str
+    priority: Priority
+    since: float
+
+
 def connect(redis_url: str) -> Redis:
     """A client that notices a silent server within seconds and tries a broken connection again."""
     return Redis.from_url(
@@ -74,7 +95,10 @@ class JobStore:
         self._renew = redis.register_script(transitions.RENEW)
         self._preview = redis.register_script(transitions.PREVIEW)
         self._finish = redis.register_script(transitions.FINISH)
+        self._hand_back = redis.register_script(transitions.HAND_BACK)
+        self._reclaim = redis.register_script(transitions.RECLAIM)
         self._cancel = redis.register_script(transitions.CANCEL)
+        self._next_held = redis.register_script(transitions.NEXT_HELD)
         self._remove = redis.register_script(transitions.REMOVE)
         self._heartbeat = redis.register_script(transitions.HEARTBEAT)
         self._workers = redis.register_script(transitions.WORKERS)
@@ -90,15 +114,20 @@ class JobStore:
         seconds, microseconds = cast(tuple[int, int], answered(self._redis.time))
         return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
 
-    def create(self, record: JobRecord, *, max_queued: int, max_own: int | None = None) -> None:
+    def create(
+        self, record: JobRecord, *, max_queued: int, max_own: int | None = None, max_running: int | None = None
+    ) -> None:
         """Write a queued record. Raises QueueFull or QuotaExceeded, having written nothing. Idempotent.
 
-        `max_own`: how many of the owner's jobs may be queued, this one included; None for any number.
+        `max_own`: how many of the owner's jobs may be queued, this one included; `max_running`: how many may be at
+        work when it is claimed, likewise; None for any number.
         """
         rank = list(Priority).index(record.priority)
         place = rank * _PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
-        own = "" if max_own is None else max_own
-        said = self._run(self._create, record.id, max_queued, own, place, *_fields(record.model_dump(mode="json")))
+        own, alone = ("" if most is None else most for most in (max_own, max_running))
+        said = self._run(
+            self._create, record.id, max_queued, own, alone, place, *_fields(record.model_dump(mode="json"))
+        )
         if said == b"full":
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
         if said == b"quota":
@@ -114,7 +143,8 @@ class JobStore:
         return _record(pairs.items())
 
     def claim(self, job_id: str, lease_seconds: float) -> JobRecord | None:
-        """Queued to processing, with the next attempt and a lease. None: not queued, or unknown.
+        """Queued to processing, with the next attempt and a lease. None: not queued, unknown, or put by because
+        its owner has as many at work as may be: see `next_held`.
 
         Of any number of claims on one queued job exactly one gets it.
         """
@@ -140,6 +170,36 @@ class JobStore:
         if unknown := fields.keys() - JobRecord.model_fields.keys():
             raise ValueError(f"a record has no {', '.join(sorted(unknown))}")
         return bool(self._run(self._finish, job_id, attempt, status, self._keep_ms, *_fields(fields)))
+
+    def hand_back(self, job_id: str, attempt: int) -> bool:
+        """Processing to queued, by the run that holds it and will not end it: this is no attempt lost. Idempotent.
+
+        False: this attempt does not hold the job any more.
+        """
+        return bool(self._run(self._hand_back, job_id, attempt, self._keep_ms))
+
+    def reclaim(self, job_id: str, max_attempts: int, spent: JobError, late: JobError) -> Reclaimed:
+        """Take a job from a run whose lease ran out: to queued, or to failed when `max_attempts` runs lost it.
+
+        One that hangs, its lease kept beyond its deadline, fails too.
+        """
+        errors = (spent.model_dump_json(), late.model_dump_json())
+        return Reclaimed(self._run(self._reclaim, job_id, max_attempts, self._keep_ms, *errors).decode())
+
+    def running(self) -> list[str]:
+        """Jobs that are held, the one whose lease ends first before all."""
+        found = answered(lambda: self._redis.zrange(_RUNNING, 0, -1))
+        return [job_id.decode() for job_id in cast(list[bytes], found)]
+
+    def waiting(self) -> list[Waiting]:
+        """Every queued job, the next to run first."""
+        found = answered(lambda: self._redis.zrange(_QUEUE, 0, -1, withscores=True))
+        ranks, places = tuple(Priority), ((job_id, divmod(int(place), _PLACE_PER_RANK)) for job_id, place in found)
+        return [Waiting(job_id.decode(), ranks[rank], since / 1000) for job_id, (rank, since) in places]
+
+    def may_ring(self, job_id: str, every_seconds: float) -> bool:
+        """Whether to ring for a job now: no more often than so, whoever asks."""
+        return bool(answered(lambda: self._redis.set(_RUNG + job_id, 1, px=_ms(every_seconds), nx=True)))
 
     def request_cancel(self, job_id: str) -> JobRecord:
         """Queued: canceled at once. Processing: flagged for the run. Terminal: unchanged.
@@ -172,6 +232,16 @@ class JobStore:
     def has(self, job_id: str) -> bool:
         """Whether there is such a job."""
         return bool(answered(lambda: self._redis.exists(_job_key(job_id))))
+
+    def next_held(self, owner: str | None) -> JobRecord | None:
+        """One of an owner's jobs that was put by, to be rung for when another one of theirs has ended."""
+        job_id = cast(bytes | None, answered(lambda: self._next_held(keys=(f"{transitions.HELD}{owner or ''}",))))
+        if job_id is None:
+            return None
+        try:
+            return self.get(job_id.decode())
+        except (JobNotFound, JobExpired):
+            return self.next_held(owner)
 
     def queue_position(self, job_id: str) -> int | None:
         """1 for the next to run; None for one that is not queued."""

@@ -5,7 +5,9 @@ take a record apart. Fields that begin with an underscore are the store's own:
 
     _place  score in the queue: priority first, then age
     _lease  when the run's lease ends, milliseconds since 1970
+    _ends   when a run that did not end itself at its deadline is ended, milliseconds since 1970
     _claim  which call made the claim, so that one repeated by the client library is not refused
+    _lost   how many runs lost the job: their lease ran out
     _alone  at most so many of the owner's jobs run at a time; absent for any number
 
 Jobs are listed by owner, and by owner and state, in sets ordered by id: ids sort by age.
@@ -30,6 +32,9 @@ JOBS: Final = "strata:jobs:"
 EXPIRING: Final = "strata:expiring"
 """Finished jobs by the time they expire, milliseconds since 1970."""
 
+HELD: Final = "strata:held:"
+"""Begins the names of an owner's jobs that wait for their other jobs, in the queue's order."""
+
 GONE: Final = "strata:gone:"
 """Begins the names of what remains of an expired job: its owner, as JSON."""
 
@@ -50,6 +55,9 @@ DUE: Final = "strata:webhooks:due:"
 
 BUSY: Final = "strata:webhooks:busy:"
 """Begins the names of what is under way to a host, by the end of its lease."""
+
+OVERTIME_SECONDS: Final = 600
+"""A run ends itself when its time is over; one that has not so long after that hangs."""
 
 _LEGAL: Final = json.dumps({status: sorted(then) for status, then in TRANSITIONS.items()})
 
@@ -134,29 +142,44 @@ local function complete(to, keep_ms)
   redis.call('PEXPIREAT', events, string.format('%d', now_ms + keep_ms))
 end
 
+local function queue_again()
+  redis.call('ZREM', running, id)
+  redis.call('ZADD', queue, get('_place'), id)
+  redis.call('HDEL', job, '_lease', '_ends', '_claim')
+  become('{JobStatus.QUEUED}')
+end
+
+local function cancel(keep_ms)
+  redis.call('HSET', job, 'outcome', '"canceled"')
+  complete('{JobStatus.CANCELED}', keep_ms)
+end
+
 local function held_by(attempt) return status() == '{JobStatus.PROCESSING}' and get('attempt') == attempt end
 """
 
-# ARGV: id, most that may be queued, most of this owner's or '', place, then field, JSON, field, JSON ...
+# ARGV: id, most that may be queued, most of this owner's or '', most of them at work or '', place,
+# then field, JSON, field, JSON ...
 # Answers created | full | quota.
 CREATE: Final = (
     _PRELUDE
     + f"""
 if redis.call('EXISTS', job) == 1 then return 'created' end
 if redis.call('ZCARD', queue) >= tonumber(ARGV[2]) then return 'full' end
-redis.call('HSET', job, '_place', ARGV[4], unpack(ARGV, 5))
+redis.call('HSET', job, '_place', ARGV[5], unpack(ARGV, 6))
+if ARGV[4] ~= '' then redis.call('HSET', job, '_alone', ARGV[4]) end
 if ARGV[3] ~= '' and redis.call('ZCARD', listed('{JobStatus.QUEUED}')) >= tonumber(ARGV[3]) then
   redis.call('DEL', job)
   return 'quota'
 end
-redis.call('ZADD', queue, ARGV[4], id)
+redis.call('ZADD', queue, ARGV[5], id)
 redis.call('ZADD', listed(), 0, id)
 become('{JobStatus.QUEUED}')
 return 'created'
 """
 )
 
-# ARGV: id, lease in milliseconds, a token of this call. Answers the job's hash, or nothing.
+# ARGV: id, lease in milliseconds, a token of this call. Answers the job's hash, or nothing. A job whose owner has
+# as many at work as may be is put by until one of them is not.
 CLAIM: Final = (
     _PRELUDE
     + f"""
@@ -164,9 +187,15 @@ if status() == '{JobStatus.PROCESSING}' and get('_claim') == ARGV[3] then
   return redis.call('HGETALL', job)
 end
 if not may_become('{JobStatus.PROCESSING}') then return false end
+local most = tonumber(get('_alone') or '')
+if most and redis.call('ZCARD', listed('{JobStatus.PROCESSING}')) >= most then
+  redis.call('ZADD', '{HELD}' .. owner(), get('_place'), id)
+  return false
+end
 local lease = string.format('%d', now_ms + ARGV[2])
+local ends = now_ms + (cjson.decode(get('options')).timeout_seconds + {OVERTIME_SECONDS}) * 1000
 redis.call('HINCRBY', job, 'attempt', 1)
-redis.call('HSET', job, '_lease', lease, '_claim', ARGV[3])
+redis.call('HSET', job, '_lease', lease, '_ends', string.format('%d', ends), '_claim', ARGV[3])
 if get('started_at') == 'null' then redis.call('HSET', job, 'started_at', now) end
 redis.call('ZREM', queue, id)
 redis.call('ZADD', running, lease, id)
@@ -219,12 +248,59 @@ CANCEL: Final = (
     _PRELUDE
     + f"""
 if status() == '{JobStatus.QUEUED}' then
-  redis.call('HSET', job, 'cancel_requested', 'true', 'outcome', '"canceled"')
-  complete('{JobStatus.CANCELED}', tonumber(ARGV[2]))
+  redis.call('HSET', job, 'cancel_requested', 'true')
+  cancel(tonumber(ARGV[2]))
 elseif status() == '{JobStatus.PROCESSING}' then
   redis.call('HSET', job, 'cancel_requested', 'true')
 end
 return redis.call('HGETALL', job)
+"""
+)
+
+# KEYS: an owner's jobs put by. Answers the first of them, or nothing.
+NEXT_HELD: Final = """
+local first = redis.call('ZPOPMIN', KEYS[1])
+return first[1] or false
+"""
+
+# ARGV: id, attempt, milliseconds to keep it should it end here. Answers 1, or 0 for a run that lost its job.
+# The first question is the first call's own repetition.
+HAND_BACK: Final = (
+    _PRELUDE
+    + f"""
+if status() == '{JobStatus.QUEUED}' and get('attempt') == ARGV[2] then return 1 end
+if not held_by(ARGV[2]) then return 0 end
+if get('cancel_requested') == 'true' then cancel(tonumber(ARGV[3])) else queue_again() end
+return 1
+"""
+)
+
+# ARGV: id, runs that may lose it, milliseconds to keep it, the error of a job lost so often, of one that hangs.
+# Answers held | queued | spent | late | canceled.
+RECLAIM: Final = (
+    _PRELUDE
+    + f"""
+if status() ~= '{JobStatus.PROCESSING}' then
+  redis.call('ZREM', running, id)
+  return 'held'
+end
+if now_ms > tonumber(get('_ends') or now_ms) then
+  redis.call('HSET', job, 'error', ARGV[5], 'outcome', '"deadline"')
+  complete('{JobStatus.FAILED}', tonumber(ARGV[3]))
+  return 'late'
+end
+if now_ms < tonumber(get('_lease')) then return 'held' end
+if get('cancel_requested') == 'true' then
+  cancel(tonumber(ARGV[3]))
+  return 'canceled'
+end
+if redis.call('HINCRBY', job, '_lost', 1) >= tonumber(ARGV[2]) then
+  redis.call('HSET', job, 'error', ARGV[4])
+  complete('{JobStatus.FAILED}', tonumber(ARGV[3]))
+  return 'spent'
+end
+queue_again()
+return 'queued'
 """
 )
 

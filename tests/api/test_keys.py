@@ -1,0 +1,175 @@
+"""Keys: who is let in, what each sees, and how much each may do."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from api.app import create_app
+from core.jobs.queue import make_celery
+from core.jobs.service import let_next_in
+from core.jobs.store import JobStore
+from core.keys import ApiKey, hash_of
+
+Holder = Callable[[str], httpx.Client]
+
+RIGHTS = {
+    "alice": {},
+    "bob": {"queued": 2, "priorities": ["normal", "low"]},
+    "carol": {"running": 1},
+    "dave": {"requests_per_minute": 3},
+}
+
+
+@pytest.fixture
+def url(serve, settings) -> str:
+    keys = {name: ApiKey(hash=hash_of(f"key-of-{name}"), **rights) for name, rights in RIGHTS.items()}
+    return serve(create_app(settings.model_copy(update={"keys": keys})))
+
+
+@pytest.fixture
+def holder(url) -> Iterator[Holder]:
+    """`holder(name)`: a client with that key."""
+    with ExitStack() as clients:
+        made = {
+            name: clients.enter_context(
+                httpx.Client(base_url=url, headers={"Authorization": f"Bearer key-of-{name}"}, timeout=30)
+            )
+            for name in RIGHTS
+        }
+        yield made.__getitem__
+
+
+@pytest.fixture
+def send(holder, photo, painting):
+    def sent(name: str, **fields: str) -> httpx.Response:
+        return holder(name).post("/v1/jobs", files={"content": photo, "style": painting}, data=fields)
+
+    return sent
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer x", "Basic a2V5", "key-of-alice"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/options", "/v1/none", "/metrics"])
+def test_without_a_known_key_nothing_is_told(url, authorization, path):
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = httpx.get(url + path, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/problems/unauthenticated", "/"])
+def test_what_tells_nothing_about_anybody_is_open(url, path):
+    assert httpx.get(url + path).status_code == 200
+
+
+def test_a_key_is_asked_for_before_the_body_is_read(url):
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+def test_the_scheme_may_be_spelt_as_it_likes(url):
+    assert httpx.get(f"{url}/v1/jobs", headers={"Authorization": "bEARER  key-of-alice"}).status_code == 200
+
+
+def test_nobody_sees_the_jobs_of_another(holder, send):
+    job = send("alice").json()
+    assert holder("alice").get(job["urls"]["self"]).status_code == 200
+    bob = holder("bob")
+    for method, part in (
+        ("GET", "self"), ("GET", "events"), ("GET", "image"), ("GET", "preview"), ("GET", "losses"),
+        ("GET", "thumbnail"), ("POST", "cancel"), ("DELETE", "self"),
+    ):  # fmt: skip
+        answer = bob.request(method, job["urls"][part])
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/job-not-found"), (method, part)
+    assert bob.get(job["urls"]["self"], params={"wait": 1}).status_code == 404
+    assert bob.get("/v1/jobs").json()["items"] == []
+    assert len(holder("alice").get("/v1/jobs").json()["items"]) == 1
+
+
+def test_nobody_can_tell_that_another_has_sent_a_picture(holder, send):
+    image = f"/v1/images/{send('alice').json()['content']['id']}"
+    assert holder("alice").get(image).status_code == 200
+    for part in ("", "/file", "/thumbnail"):
+        assert holder("bob").get(image + part).status_code == 404
+    reference = {"content": {"id": image[11:]}, "style": [{"id": image[11:]}]}
+    answer = holder("bob").post("/v1/jobs", json=reference)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/content")
+
+
+def test_each_has_idempotency_keys_of_their_own(holder, photo, painting):
+    ids = {
+        holder(name)
+        .post("/v1/jobs", files={"content": photo, "style": painting}, headers={"Idempotency-Key": "1"})
+        .json()["id"]
+        for name in ("alice", "bob", "alice")
+    }
+    assert len(ids) == 2
+
+
+def test_more_jobs_in_the_queue_than_a_key_may_have_are_refused(send, holder, redis):
+    jobs = [send("bob").json() for _ in range(2)]
+    stored = set(redis.keys())
+    answer = send("bob")
+    assert (answer.status_code, answer.json()["type"]) == (429, "/problems/quota-exceeded")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert set(redis.keys()) == stored
+    assert send("alice").status_code == 202
+    holder("bob").post(jobs[0]["urls"]["cancel"])
+    assert send("bob").status_code == 202
+
+
+def test_a_priority_that_a_key_may_not_ask_for_is_named(send):
+    answer = send("bob", priority="high")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/priority")
+    assert send("alice", priority="high").status_code == 202
+
+
+def test_more_requests_than_a_key_may_send_wait_for_the_minute(holder):
+    answers = [holder("dave").get("/v1/jobs") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].json()["type"] == "/problems/quota-exceeded"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 20
+    assert holder("alice").get("/v1/jobs").status_code == 200
+
+
+def test_no_more_of_a_keys_jobs_run_at_a_time_than_may(send, redis, settings):
+    store = JobStore(redis, keep_seconds=60)
+    first, second, third = (send("carol").json()["id"] for _ in range(3))
+    other = send("alice").json()["id"]
+    assert store.claim(first, 30)
+    assert store.claim(second, 30) is None
+    assert store.claim(third, 30) is None
+    assert store.get(second).status == "queued"
+    assert store.claim(other, 30)
+    store.finish(first, 1, "succeeded")
+    with make_celery(settings) as queue:
+        waiting = redis.llen("stylize.normal")
+        let_next_in(store, queue, "carol")
+        assert redis.llen("stylize.normal") == waiting + 1
+        assert json.loads(redis.lindex("stylize.normal", 0))["headers"]["argsrepr"] == f"({second!r},)"
+        assert store.claim(second, 30)
+        assert store.claim(third, 30) is None
+        store.finish(second, 1, "failed")
+        store.request_cancel(third)
+        let_next_in(store, queue, "carol")
+        assert store.claim(third, 30) is None
+
+
+def test_pages_of_other_origins_are_let_in_only_by_a_setting(serve, settings):
+    origin = {"Origin": "https://gallery.example"}
+    closed = serve(create_app(settings))
+    assert httpx.get(f"{closed}/v1/options", headers=origin).status_code == 403
+    opened = serve(create_app(settings.model_copy(update={"cors_origins": "https://gallery.example/"})))
+    answer = httpx.get(f"{opened}/v1/options", headers=origin)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin["Origin"])
+    asked = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "idempotency-key"}
+    assert httpx.options(f"{opened}/v1/jobs", headers=asked).status_code == 200
+    assert httpx.get(f"{opened}/v1/options", headers={"Origin": "https://evil.example"}).status_code == 403
