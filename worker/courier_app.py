@@ -14,15 +14,17 @@ from celery.signals import after_setup_logger, worker_ready
 
 from core.jobs.egress import Egress
 from core.jobs.errors import StoreUnavailable
-from core.jobs.queue import DELIVER_TASK, EXPIRE_TASK, TIDY_TASK, CourierQueue, make_celery
+from core.jobs.queue import DELIVER_TASK, EXPIRE_TASK, RECONCILE_TASK, TIDY_TASK, CourierQueue, make_celery
 from core.settings import Settings
 from worker.courier import Courier
+from worker.reconcile import Reconciler
 from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 BEATS: Final = (
     (DELIVER_TASK, CourierQueue.WEBHOOKS, 1.0),
+    (RECONCILE_TASK, CourierQueue.UPKEEP, 2.0),
     (EXPIRE_TASK, CourierQueue.UPKEEP, 5.0),
     (TIDY_TASK, CourierQueue.UPKEEP, 900.0),
 )
@@ -88,10 +90,21 @@ def _upkeep() -> Upkeep:
     return Upkeep.open(settings)
 
 
+@cache
+def _reconciler() -> Reconciler:
+    return Reconciler.open(settings)
+
+
 @app.task(name=DELIVER_TASK)  # type: ignore[untyped-decorator]
 def deliver() -> None:
     """Deliver what is due, unless another is at it."""
     _unless_away(_courier().round)
+
+
+@app.task(name=RECONCILE_TASK)  # type: ignore[untyped-decorator]
+def reconcile() -> None:
+    """Put right what queue and workers have lost."""
+    _unless_away(_reconciler().round)
 
 
 @app.task(name=EXPIRE_TASK)  # type: ignore[untyped-decorator]

@@ -4,20 +4,25 @@ The record is the truth and the message only says "look": one that is lost or de
 harm, so nothing but the id travels.
 """
 
+import json
+from base64 import b64decode
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
+from redis import Redis
 
 from core.jobs.errors import StoreUnavailable
 from core.jobs.record import Priority
+from core.jobs.store import answered
 from core.settings import Settings
 
 STYLIZE_TASK: Final = "strata.stylize"
 DELIVER_TASK: Final = "strata.deliver"
 EXPIRE_TASK: Final = "strata.expire"
+RECONCILE_TASK: Final = "strata.reconcile"
 TIDY_TASK: Final = "strata.tidy"
 
 _DAY: Final = 86_400
@@ -108,3 +113,18 @@ def ring(celery: Celery, job_id: str, priority: Priority) -> None:
         )
     except OperationalError as error:
         raise StoreUnavailable(f"the queue could not be rung ({error})") from error
+
+
+def rung_for(redis: Redis) -> set[str]:
+    """The jobs for which a message waits. What a worker has taken, and may have died with, does not wait."""
+    return {
+        _job_of(message)
+        for queue in StylizeQueue
+        for message in cast(list[bytes], answered(lambda queue=queue: redis.lrange(queue, 0, -1)))  # type: ignore[misc]
+    }
+
+
+def _job_of(message: bytes) -> str:
+    """The id in a message as kombu writes it: base64 of JSON of (arguments, ...), in JSON."""
+    arguments, *_ = json.loads(b64decode(json.loads(message)["body"]))
+    return str(arguments[0])

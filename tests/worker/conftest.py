@@ -1,11 +1,19 @@
-"""Jobs to carry out."""
+"""Jobs to carry out, and the processes that do."""
 
-from collections.abc import Callable, Sequence
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from cli.roles import courier_command, worker_command
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService, Submission
+from core.settings import Settings
 
 Submit = Callable[..., JobRecord]
 
@@ -24,3 +32,87 @@ def submit(service: JobService, photo: bytes, painting: bytes, quick: dict[str, 
         return service.submit(Submission(content, styles, {**quick, **options}))
 
     return submit
+
+
+PATIENCE = 90.0  # guards against a hang only
+
+
+class Process:
+    """A worker or courier of the service, as users start it, in a session of its own."""
+
+    def __init__(self, command: Sequence[str], settings: Settings, log: Path) -> None:
+        self.log = log
+        variables = {f"STRATA_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                command,
+                env={**os.environ, **variables},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def child(self) -> int:
+        """The process that does the work; 0 while there is none."""
+        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    def end(self) -> None:
+        """The process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+class Floor:
+    """Processes of a service of its own, and the service in front of them."""
+
+    def __init__(self, settings: Settings, service: JobService, folder: Path) -> None:
+        self.settings = settings
+        self.service = service
+        self._folder = folder
+        self.processes: list[Process] = []
+
+    def worker(self, **settings: object) -> Process:
+        return self._start(worker_command("INFO"), "worker", settings)
+
+    def courier(self, **settings: object) -> Process:
+        return self._start(courier_command("INFO"), "courier", settings)
+
+    def until(self, holds: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end, f"nothing happened:\n{self.told()}"
+            time.sleep(0.02)
+
+    def warm(self) -> None:
+        self.until(lambda: self.service.readiness().ok)
+
+    def reached(self, job: JobRecord, iteration: int = 1) -> JobRecord:
+        self.until(lambda: self.service.get(job.id).progress.iteration >= iteration)
+        return self.service.get(job.id)
+
+    def finished(self, job: JobRecord) -> JobRecord:
+        self.until(lambda: self.service.get(job.id).finished)
+        return self.service.get(job.id)
+
+    def told(self) -> str:
+        return "\n".join(log.read_text() for log in {process.log: None for process in self.processes})
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.end()
+
+    def _start(self, command: Sequence[str], name: str, settings: Mapping[str, object]) -> Process:
+        process = Process(command, self.settings.model_copy(update=settings), self._folder / f"{name}.log")
+        self.processes.append(process)
+        return process
+
+
+@pytest.fixture
+def floor(settings: Settings, service: JobService, tmp_path: Path) -> Iterator[Floor]:
+    """Workers and couriers with a short lease, which end with the test."""
+    floor = Floor(settings.model_copy(update={"lease_seconds": 2.0}), service, tmp_path)
+    yield floor
+    floor.end()
