@@ -10,7 +10,8 @@ from cli.supervisor import Role
 
 STYLIZE_QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
 COURIER_QUEUES: Final = "webhooks,upkeep"
-COURIER_SLOTS: Final = 2
+COURIER_SLOTS: Final = 3
+"""A round of callbacks that ends, the one after it, and upkeep."""
 """One for callbacks, one for upkeep: a slow receiver keeps nothing from being tidied."""
 REDIS_DURABLE: Final = (
     *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),

@@ -26,6 +26,9 @@ LEASE_SECONDS: Final = 60.0
 PER_HOST: Final = 8
 """Deliveries under way to one host at a time."""
 
+MOST_ATTEMPTS: Final = 100
+"""The newest so many attempts at one delivery are listed: by hand it can be made again without end."""
+
 _COUNTS: Final = "strata:webhooks:counts"
 
 
@@ -73,7 +76,12 @@ class Due(_Value):
     at: AwareDatetime
     now: AwareDatetime
     tries: int
-    record: JobRecord
+    record_json: str
+
+    @property
+    def record(self) -> JobRecord:
+        """The job as it was. Raises ValueError for one that a newer service wrote: here, so that others can be taken."""
+        return JobRecord.model_validate_json(self.record_json)
 
 
 _PRELUDE: Final = f"""
@@ -143,6 +151,7 @@ if token then
   redis.call('HDEL', delivery, '_token')
   redis.call('HSET', delivery, 'status', ARGV[4])
   redis.call('RPUSH', delivery .. ':attempts', ARGV[7])
+  redis.call('LTRIM', delivery .. ':attempts', -{MOST_ATTEMPTS}, -1)
   redis.call('HINCRBY', '{_COUNTS}', ARGV[6], 1)
   if ARGV[5] ~= '' then
     redis.call('ZADD', due, int(now_ms + ARGV[5]), id)
@@ -260,7 +269,7 @@ def _due(delivery_id: str, token: str, flat: Iterable[bytes], now: datetime) -> 
         at=_moment(float(fields["at"])),
         now=now,
         tries=int(fields["tries"]),
-        record=JobRecord.model_validate_json(fields["record"]),
+        record_json=fields["record"],
         **named,
     )
 

@@ -6,6 +6,7 @@ for the next request, and time and bytes are bounded.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,9 @@ _CONNECT_SECONDS: Final = 5.0
 _MOST_ADDRESSES: Final = 4
 _PORTS: Final = {"https": 443, "http": 80}
 _USER_AGENT: Final = "Strata/1"
+
+_HOST: Final = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
+"""A name, or an address of version 6."""
 
 Resolve = Callable[[str, int], Iterable[str]]
 """The addresses of a name. Raises OSError."""
@@ -236,7 +240,7 @@ def _ascii(host: str) -> str:
         plain = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         raise UrlRefused("The host is not a name.") from None
-    if not all(c.isalnum() or c in "-._:" for c in plain):
+    if not _HOST.fullmatch(plain):
         raise UrlRefused("The host is not a name.")
     return plain.lower()
 

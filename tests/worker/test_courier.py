@@ -237,6 +237,17 @@ def test_bad_receivers_hold_up_nobody(
     assert {only(deliveries, job).status for job in (*bad, away)} == {DeliveryStatus.PENDING}
 
 
+def test_a_delivery_that_cannot_be_read_is_in_nobodys_way(
+    courier: Courier, canceled: CanceledJob, deliveries: DeliveryStore, redis: Redis
+) -> None:
+    bad, good = canceled(), canceled()
+    redis.hset(f"strata:delivery:{only(deliveries, bad).id}", "record", '{"version": 99}')
+
+    courier.round()
+
+    assert [only(deliveries, job).status for job in (bad, good)] == ["pending", "delivered"]
+
+
 def test_two_couriers_at_once_deliver_each_callback_once(
     courier: Courier, canceled: CanceledJob, settings: Settings, receiver: Any
 ) -> None:
