@@ -80,7 +80,7 @@ class Due(_Value):
 
     @property
     def record(self) -> JobRecord:
-        """The job as it was. Raises ValueError for one that a newer service wrote: here, so that others can be taken."""
+        """The job as it was. Raises ValueError for one that a newer service wrote: here, so that others are taken."""
         return JobRecord.model_validate_json(self.record_json)
 
 

@@ -31,7 +31,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "all layers 0": ({"layer_weights": {"relu1_1": 0}}, "/options/layer_weights", "At least one"),
     "no layers": ({"layer_weights": {}}, "/options/layer_weights", "at least 1"),
-    "all terms 0": ({"content_weight": 0, "style_weight": 0, "tv_weight": 0}, "/options", "at least one must be positive"),
+    "all terms 0": (
+        {"content_weight": 0, "style_weight": 0, "tv_weight": 0},
+        "/options",
+        "at least one must be positive",
+    ),
     "unknown preset": ({"preset": "picasso"}, "/options/preset", "'lwsw'"),
     "misspelt": ({"iteration": 5}, "/options/iteration", "did you mean iterations?"),
     "unknown": ({"zzz": 5}, "/options/zzz", "there are preset, "),
