@@ -71,7 +71,7 @@ RECIPES: MappingProxyType[str, Recipe] = MappingProxyType(
         "strata-small": Recipe(width=0.25, steps=2200, augmentation=Augmentation(noise=0.12)),
         "strata": Recipe(
             width=0.5,
-            steps=1600,
+            steps=1850,
             grown_from="strata-small",
             phases=(Phase(0.55, 48, 64), Phase(0.25, 64, 48), Phase(0.2, 96, 24)),
             muon_lr=0.01,
