@@ -22,6 +22,7 @@ from api.routes import events, images, jobs, meta, outputs, page, webhooks
 from core.jobs.callbacks import Callbacks
 from core.jobs.egress import Egress
 from core.jobs.events import Events
+from core.jobs.forecast import Forecast
 from core.jobs.idempotency import Idempotency
 from core.jobs.quotas import RequestRate
 from core.jobs.reader import JobReader, connect_async
@@ -73,10 +74,12 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
     """What serves one application. Opens no connection until it is used."""
     log.info("pictures may come from %s", Egress(allow_loopback=settings.egress_allow_loopback).policy)
     service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
+    forecast = Forecast(redis)
     parts = Parts(
         service=service,
         callbacks=Callbacks.from_settings(settings, service),
-        reader=JobReader(redis, LOOKED_AT),
+        reader=JobReader(redis, LOOKED_AT, forecast.eta),
+        forecast=forecast,
         events=Events(redis),
         idempotency=Idempotency(redis),
         rate=RequestRate(redis),

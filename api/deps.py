@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
+from core.jobs.forecast import Forecast
 from core.jobs.idempotency import Idempotency
 from core.jobs.quotas import RequestRate
 from core.jobs.reader import JobReader
@@ -23,6 +24,7 @@ class Parts:
     service: JobService
     callbacks: Callbacks
     reader: JobReader
+    forecast: Forecast
     events: Events
     idempotency: Idempotency
     rate: RequestRate

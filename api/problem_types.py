@@ -177,7 +177,7 @@ QUEUE_FULL: Final = ProblemType(
     503,
     "The queue is full",
     "As many jobs wait as the service takes. Nothing was stored; send again after Retry-After seconds.",
-    "1000 jobs are queued already; try again in 60 s.",
+    "1000 jobs are queued already, as many as the service takes.",
 )
 STORE_UNAVAILABLE: Final = ProblemType(
     "store-unavailable",

@@ -16,7 +16,7 @@ from api.deps import Owner, Parts, Service, key, owner, parts
 from api.openapi import Responses, body_of, problems, shown
 from api.problems import invalid
 from api.schemas import Job, JobForm, JobList, JobRequest
-from core.jobs.errors import FieldProblem, InvalidRequest
+from core.jobs.errors import FieldProblem, InvalidRequest, QueueFull, QuotaExceeded
 from core.jobs.idempotency import Answer
 from core.jobs.ids import is_job_id
 from core.jobs.reader import Asked
@@ -102,6 +102,9 @@ async def _submitted(request: Request, own: Parts, sent: Submission, seconds: in
         record = await to_thread.run_sync(own.service.submit, sent, limiter=own.submitting)
     except InvalidRequest as error:
         raise submission.as_sent(error) from None
+    except (QueueFull, QuotaExceeded) as full:
+        full.retry_after = await own.forecast.soonest() or full.retry_after
+        raise
     if not seconds:
         return render.job(request, record.id, await own.reader.look(record.id), 202)
     look = await waiting.until(own, record.id, None, lambda look: look.finished, seconds)

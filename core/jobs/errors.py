@@ -83,8 +83,8 @@ class NotReadyYet(JobsError):
 class QueueFull(JobsError):
     """Raised when as many jobs are queued as the service takes. `retry_after` in seconds."""
 
-    def __init__(self, limit: int, retry_after: int) -> None:
-        super().__init__(f"{limit} jobs are queued already; try again in {retry_after} s.")
+    def __init__(self, limit: int, retry_after: float) -> None:
+        super().__init__(f"{limit} jobs are queued already, as many as the service takes.")
         self.retry_after = retry_after
 
 

@@ -26,7 +26,7 @@ POSITION: Final = "queue_position"
 _QUEUE: Final = "strata:queue"
 _MOST_AT_A_TIME: Final = 64
 _CONNECTIONS: Final = 16
-_ETA: Final = re.compile(rb'"eta_seconds":([0-9.eE+-]+)')
+ETA: Final = re.compile(rb'"eta_seconds":([0-9.eE+-]+)')
 
 # KEYS: the queue, then the jobs' hashes. ARGV: the ids. What goes in place of the names: _script().
 # Answers for each job nothing, or: owner, attempt, status, the JSON up to progress, progress, the rest.
@@ -199,7 +199,7 @@ class JobReader:
         state = _STATES[status]
         if state is JobStatus.QUEUED and self._eta is not None and (eta := await self._eta(job_id)) is not None:
             progress = progress.replace(b'"eta_seconds":null', b'"eta_seconds":%.1f' % eta)
-        left = _ETA.search(progress)
+        left = ETA.search(progress)
         return Look(
             owner=None if owner == b"null" else json.loads(owner),
             status=state,

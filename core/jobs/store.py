@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from core.jobs import transitions
 from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded, StoreUnavailable
+from core.jobs.forecast import work_of
 from core.jobs.ids import is_job_id
 from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStatus, Priority
 
@@ -125,9 +126,8 @@ class JobStore:
         rank = list(Priority).index(record.priority)
         place = rank * _PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
         own, alone = ("" if most is None else most for most in (max_own, max_running))
-        said = self._run(
-            self._create, record.id, max_queued, own, alone, place, *_fields(record.model_dump(mode="json"))
-        )
+        fields = (*_fields(record.model_dump(mode="json")), "_work", work_of(record))
+        said = self._run(self._create, record.id, max_queued, own, alone, place, *fields)
         if said == b"full":
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
         if said == b"quota":

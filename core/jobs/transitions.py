@@ -8,6 +8,7 @@ take a record apart. Fields that begin with an underscore are the store's own:
     _ends   when a run that did not end itself at its deadline is ended, milliseconds since 1970
     _claim  which call made the claim, so that one repeated by the client library is not refused
     _lost   how many runs lost the job: their lease ran out
+    _work   how much work it is, for the forecast
     _alone  at most so many of the owner's jobs run at a time; absent for any number
 
 Jobs are listed by owner, and by owner and state, in sets ordered by id: ids sort by age.
@@ -31,6 +32,17 @@ JOBS: Final = "strata:jobs:"
 
 EXPIRING: Final = "strata:expiring"
 """Finished jobs by the time they expire, milliseconds since 1970."""
+
+TOTALS: Final = "strata:totals"
+"""What was ever done: finished jobs as `jobs:state:outcome`, engine_seconds, iterations."""
+
+OWNERS: Final = "strata:owners"
+"""Everybody who ever had a job."""
+
+HISTORY: Final = "strata:history"
+"""The latest jobs that succeeded: their work, and the seconds they took; see core.jobs.forecast."""
+
+HISTORY_LENGTH: Final = 64
 
 HELD: Final = "strata:held:"
 """Begins the names of an owner's jobs that wait for their other jobs, in the queue's order."""
@@ -130,7 +142,22 @@ local function become(to)
   call_back(to)
 end
 
+local function count(to)
+  local outcome = string.gsub(get('outcome') or '', '"', '')
+  redis.call('HINCRBY', '{TOTALS}', 'jobs:' .. to .. ':' .. (outcome == 'null' and '' or outcome), 1)
+  local metrics = get('metrics') or 'null'
+  if to ~= '{JobStatus.SUCCEEDED}' or metrics == 'null' then return end
+  metrics = cjson.decode(metrics)
+  redis.call('HINCRBYFLOAT', '{TOTALS}', 'engine_seconds', metrics.engine_seconds)
+  redis.call('HINCRBY', '{TOTALS}', 'iterations', metrics.iterations)
+  if get('attempt') ~= '1' or not get('_work') then return end  -- a job that began twice is no measure
+  local seconds = now - tonumber(get('started_at'))
+  redis.call('LPUSH', '{HISTORY}', string.format('%s %.3f', get('_work'), seconds))
+  redis.call('LTRIM', '{HISTORY}', 0, {HISTORY_LENGTH - 1})
+end
+
 local function complete(to, keep_ms)
+  count(to)
   local own = tonumber(get('expires_in') or '')
   if own then keep_ms = own * 1000 end
   redis.call('ZADD', '{EXPIRING}', string.format('%d', now_ms + keep_ms), id)
@@ -167,6 +194,7 @@ if redis.call('EXISTS', job) == 1 then return 'created' end
 if redis.call('ZCARD', queue) >= tonumber(ARGV[2]) then return 'full' end
 redis.call('HSET', job, '_place', ARGV[5], unpack(ARGV, 6))
 if ARGV[4] ~= '' then redis.call('HSET', job, '_alone', ARGV[4]) end
+redis.call('SADD', '{OWNERS}', owner())
 if ARGV[3] ~= '' and redis.call('ZCARD', listed('{JobStatus.QUEUED}')) >= tonumber(ARGV[3]) then
   redis.call('DEL', job)
   return 'quota'
