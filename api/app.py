@@ -9,6 +9,7 @@ from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
 
 from api import cors, openapi, pages, problems
@@ -17,8 +18,10 @@ from api.closing import on_signal
 from api.deps import Parts
 from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
+from api.observe import Observed
 from api.render import LOOKED_AT
 from api.routes import events, images, jobs, meta, outputs, page, webhooks
+from core import logs
 from core.jobs.callbacks import Callbacks
 from core.jobs.egress import Egress
 from core.jobs.events import Events
@@ -42,6 +45,8 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service as `settings`, or the environment, say."""
     settings = settings or Settings()
+    if settings.log_format == "json":
+        logs.as_json()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     page.install(app)
     pages.install(app)
     problems.install(app)
+    app.state.registry = CollectorRegistry()
     _guard(app, settings)
     return app
 
@@ -67,6 +73,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **cors.TERMS)
     app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed, registry=app.state.registry)
 
 
 @asynccontextmanager
@@ -76,6 +83,7 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
     service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
     forecast = Forecast(redis)
     parts = Parts(
+        redis=redis,
         service=service,
         callbacks=Callbacks.from_settings(settings, service),
         reader=JobReader(redis, LOOKED_AT, forecast.eta),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
+from redis.asyncio import Redis
 
 from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
@@ -21,6 +22,7 @@ from core.keys import ApiKey
 class Parts:
     """What one running application is made of. `closing` is set when it is to end: nothing is held any longer."""
 
+    redis: Redis
     service: JobService
     callbacks: Callbacks
     reader: JobReader

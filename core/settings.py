@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -51,6 +51,8 @@ class Settings(BaseSettings):
         "", description="Origins, separated by commas, whose web pages may use the API; * for all of them."
     )
 
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON lines for machines.")
+
     max_picture_bytes: Annotated[int, Field(gt=0)] = 25 * MEGA
     max_pixels: Annotated[int, Field(gt=0)] = 50 * MEGA
     min_side: Annotated[int, Field(gt=0)] = 16
@@ -66,7 +68,15 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, description="A run that gives no sign for so long has lost its job."
     )
-    max_attempts: Annotated[int, Field(gt=0)] = 3
+    max_attempts: Annotated[int, Field(gt=0)] = Field(
+        3, description="A job that lost so many runs, because their workers died, has failed."
+    )
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="A run puts itself aside no more often than this, and than costs 2 % of its time."
+    )
+    drain_seconds: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="A worker told to end hands its job back unless it can finish it within this time."
+    )
     result_days: Annotated[float, Field(gt=0)] = 7
 
     egress_allow_loopback: bool = Field(

@@ -6,8 +6,9 @@ The parent process only hands ids to its child and never imports torch: CUDA doe
 from functools import cache
 from typing import TYPE_CHECKING
 
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 
+from core import logs
 from core.jobs.queue import STYLIZE_TASK, make_celery
 from core.jobs.service import let_next_in
 from core.settings import Settings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 settings = Settings()
 app = make_celery(settings)
+if settings.log_format == "json":
+    setup_logging.connect(lambda **_: logs.as_json(), weak=False)
 
 
 @cache
@@ -38,6 +41,7 @@ def stylize(job_id: str) -> None:
     """Carry out the queued job of this id; anything else is no work for us."""
     from worker.stylize import carry_out  # imports torch
 
+    logs.job_id.set(job_id)
     workshop = _workshop()
     record = carry_out(job_id, workshop)
     if record is not None:

@@ -3,19 +3,23 @@
 from functools import cache
 from typing import Any, Final
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
 
+from api import metrics
 from api import problem_types as types
-from api.deps import Service
-from api.openapi import problems, shown
+from api.deps import Service, parts
+from api.openapi import Responses, problems, shown
 from api.problems import Problem
 from api.schemas import Health, PresetInfo, Presets, ProfileInfo, ReadyState
 from core.engine.architecture import ARCHITECTURES, BLOCK_EFFECTS, STYLE_LAYERS
 from core.engine.options import PROFILES, StyleOptions
 from core.engine.presets import PRESETS, resolve
+from core.jobs.census import census
 
 router = APIRouter()
+
+_METRICS: Final[Responses] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 _READY_EXAMPLE: Final = {
     "status": "ready",
@@ -98,6 +102,24 @@ async def presets() -> Presets:
 async def healthz() -> Health:
     """Answers as long as the process does, whatever the state of the rest."""
     return Health()
+
+
+@router.get(
+    "/metrics",
+    tags=["service"],
+    summary="Numbers for Prometheus",
+    operation_id="getMetrics",
+    response_class=Response,
+    response_description="Prometheus's text format.",
+    responses=_METRICS | problems(types.STORE_UNAVAILABLE),
+)
+async def told(request: Request) -> Response:
+    """Jobs by state and outcome, queue depth and age, workers, engine time, webhooks; this process's HTTP latency.
+
+    Asks for a key where the rest does.
+    """
+    seen = await census(parts(request).redis)
+    return Response(metrics.exposed(seen, request.app.state.registry), media_type=metrics.MEDIA_TYPE)
 
 
 @router.get(

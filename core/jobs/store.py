@@ -32,7 +32,7 @@ _WORKERS_INFO: Final = "strata:workers:info"
 _QUEUE_FULL_RETRY_SECONDS: Final = 30
 _QUOTA_RETRY_SECONDS: Final = 30
 _WORKER_FORGOTTEN_SECONDS: Final = 3600
-_PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
+PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
 _UNAVAILABLE: Final = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -124,7 +124,7 @@ class JobStore:
         work when it is claimed, likewise; None for any number.
         """
         rank = list(Priority).index(record.priority)
-        place = rank * _PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
+        place = rank * PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
         own, alone = ("" if most is None else most for most in (max_own, max_running))
         fields = (*_fields(record.model_dump(mode="json")), "_work", work_of(record))
         said = self._run(self._create, record.id, max_queued, own, alone, place, *fields)
@@ -194,7 +194,7 @@ class JobStore:
     def waiting(self) -> list[Waiting]:
         """Every queued job, the next to run first."""
         found = answered(lambda: self._redis.zrange(_QUEUE, 0, -1, withscores=True))
-        ranks, places = tuple(Priority), ((job_id, divmod(int(place), _PLACE_PER_RANK)) for job_id, place in found)
+        ranks, places = tuple(Priority), ((job_id, divmod(int(place), PLACE_PER_RANK)) for job_id, place in found)
         return [Waiting(job_id.decode(), ranks[rank], since / 1000) for job_id, (rank, since) in places]
 
     def may_ring(self, job_id: str, every_seconds: float) -> bool:

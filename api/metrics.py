@@ -1,0 +1,55 @@
+"""What Prometheus is told of the service as a whole; asked of Redis when Prometheus asks us."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from core.jobs.census import Census
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def exposed(census: Census, process: CollectorRegistry) -> bytes:
+    """Everything in Prometheus's text format: of the whole service, then of this API process."""
+    whole = CollectorRegistry()
+    whole.register(_Counted(census))
+    return generate_latest(whole) + generate_latest(process)
+
+
+class _Counted(Collector):
+    def __init__(self, census: Census) -> None:
+        self._census = census
+
+    def collect(self) -> Iterator[Metric]:
+        seen = self._census
+        jobs = GaugeMetricFamily("strata_jobs", "Jobs there are, by state.", labels=["status"])
+        for status, number in seen.jobs.items():
+            jobs.add_metric([status], number)
+        yield jobs
+        finished = CounterMetricFamily(
+            "strata_jobs_finished", "Jobs that ended, by state and outcome.", labels=["status", "outcome"]
+        )
+        for (status, outcome), number in seen.finished.items():
+            finished.add_metric([status, outcome], number)
+        yield finished
+        depth = GaugeMetricFamily("strata_queue_depth", "Jobs that wait, by priority.", labels=["priority"])
+        for priority, number in seen.queued.items():
+            depth.add_metric([priority], number)
+        yield depth
+        yield GaugeMetricFamily(
+            "strata_queue_oldest_seconds", "For how long the oldest of them has waited.", seen.oldest_seconds
+        )
+        yield GaugeMetricFamily("strata_workers", "Workers heard of within 30 s.", seen.workers)
+        yield CounterMetricFamily("strata_engine_seconds", "Time spent on jobs that succeeded.", seen.engine_seconds)
+        yield CounterMetricFamily(
+            "strata_iterations",
+            "Evaluations in them: their rate by that of engine_seconds is the pace.",
+            seen.iterations,
+        )
+        webhooks = CounterMetricFamily("strata_webhook_attempts", "Callbacks, by how they went.", labels=["result"])
+        for result, number in seen.webhooks.items():
+            webhooks.add_metric([result], number)
+        yield webhooks

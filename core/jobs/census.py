@@ -1,0 +1,81 @@
+"""The service in numbers: how many jobs there are in which state, how long they wait, what was ever done."""
+
+from collections import Counter
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from core.jobs import transitions
+from core.jobs.reader import answering
+from core.jobs.record import JobStatus, Priority
+from core.jobs.store import PLACE_PER_RANK
+
+_WORKER_SEEN_MS: Final = 30_000
+_STATES: Final = ",".join(f"'{state}'" for state in JobStatus)
+
+# KEYS: the owners, the queue, the workers by the time they were seen, the totals, the webhooks' counts.
+# Answers: how many jobs in each state; the queue's first of each priority's places counted; and so on.
+_COUNT: Final = f"""
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local jobs = {{}}
+for at, state in ipairs({{{_STATES}}}) do
+  jobs[at] = 0
+  for _, owner in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    jobs[at] = jobs[at] + redis.call('ZCARD', '{transitions.JOBS}' .. owner .. ':' .. state)
+  end
+end
+local queued, oldest = {{}}, now_ms
+for rank = 0, {len(Priority) - 1} do
+  local from, to = string.format('%d', rank * {PLACE_PER_RANK}), string.format('(%d', (rank + 1) * {PLACE_PER_RANK})
+  queued[rank + 1] = redis.call('ZCOUNT', KEYS[2], from, to)
+  local first = redis.call('ZRANGEBYSCORE', KEYS[2], from, to, 'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] then oldest = math.min(oldest, first[2] - rank * {PLACE_PER_RANK}) end
+end
+local workers = redis.call('ZCOUNT', KEYS[3], now_ms - {_WORKER_SEEN_MS}, '+inf')
+return {{jobs, queued, now_ms - oldest, workers, redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5])}}
+"""
+
+
+@dataclass(frozen=True)
+class Census:
+    """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority."""
+
+    jobs: Mapping[str, int]
+    finished: Mapping[tuple[str, str], int]
+    queued: Mapping[str, int]
+    oldest_seconds: float
+    workers: int
+    engine_seconds: float
+    iterations: int
+    webhooks: Mapping[str, int]
+
+
+async def census(redis: Redis) -> Census:
+    """The numbers now. Raises StoreUnavailable."""
+    keys = (transitions.OWNERS, "strata:queue", "strata:workers:seen", transitions.TOTALS, "strata:webhooks:counts")
+    async with answering():
+        call = cast(Awaitable[list[Any]], redis.eval(_COUNT, len(keys), *keys))
+        jobs, queued, oldest, workers, totals, webhooks = await call
+    ever = _pairs(totals)
+    finished: Counter[tuple[str, str]] = Counter()
+    for name, number in ever.items():
+        if name.startswith("jobs:"):
+            _, status, outcome = name.split(":")
+            finished[status, outcome] = int(number)
+    return Census(
+        jobs=dict(zip(map(str, JobStatus), jobs, strict=True)),
+        finished=finished,
+        queued=dict(zip(map(str, Priority), queued, strict=True)),
+        oldest_seconds=oldest / 1000,
+        workers=workers,
+        engine_seconds=float(ever.get("engine_seconds", 0)),
+        iterations=int(ever.get("iterations", 0)),
+        webhooks={name: int(number) for name, number in _pairs(webhooks).items()},
+    )
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
