@@ -105,4 +105,5 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
     close()
     await parts.events.stop()
     await redis.aclose()
+    parts.callbacks.close()
     service.close()

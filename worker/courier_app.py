@@ -1,16 +1,18 @@
 """The Celery app of the courier role: `celery -A worker.courier_app:app worker --pool prefork -Q webhooks,upkeep`.
 
-It needs neither torch nor the weights. Its beat runs inside it, so that there is nothing else to keep alive; any
-number of couriers may run, because every task here does nothing where another is at it.
+It needs neither torch nor the weights. A thread of it rings for each task when it is time; any number of couriers
+may run, because every task here does nothing where another is at it.
 """
 
 import logging
 from functools import cache
+from threading import Event, Thread
+from time import monotonic
 from typing import Any, Final
 
 from celery import bootsteps
-from celery.beat import EmbeddedService, Scheduler
 from celery.signals import after_setup_logger, worker_ready
+from kombu.exceptions import OperationalError
 
 from core.jobs.egress import Egress
 from core.jobs.errors import StoreUnavailable
@@ -22,7 +24,7 @@ from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-BEATS: Final = (
+BELLS: Final = (
     (DELIVER_TASK, CourierQueue.WEBHOOKS, 1.0),
     (RECONCILE_TASK, CourierQueue.UPKEEP, 2.0),
     (EXPIRE_TASK, CourierQueue.UPKEEP, 5.0),
@@ -31,41 +33,49 @@ BEATS: Final = (
 """Each task, its queue, and every how many seconds it is run."""
 
 _TASK_SECONDS: Final = 600
-_NOISY: Final = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+_FORGOTTEN_SECONDS: Final = 60
+"""A bell that no courier has heard for so long is of no use any more."""
+
+_NOISY: Final = ("celery.worker.strategy", "celery.app.trace")
 """Loggers that say every second that nothing was to be done."""
 
 settings = Settings()
 app = make_celery(settings)
-app.conf.update(
-    task_time_limit=_TASK_SECONDS,
-    beat_schedule={
-        # A beat that nobody took before the next one is of no use any more.
-        task: {"task": task, "schedule": every, "options": {"queue": queue, "expires": every}}
-        for task, queue, every in BEATS
-    },
-)
+app.conf.update(task_time_limit=_TASK_SECONDS)
 
 
-class Beat(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Celery's beat as a thread of the worker. As a process of its own nobody would start it again when it dies."""
+class Ticker(bootsteps.StartStopStep):  # type: ignore[misc]
+    """A thread of the worker that rings for each task when it is time.
+
+    Celery's beat goes by the wall clock, and is silent for an hour when that is set back by one; and as a process
+    of its own nobody would start it again when it dies.
+    """
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._beat: Any = None
+        self._over = Event()
 
     def start(self, worker: Any) -> None:
-        self._beat = EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler, max_interval=1)
-        self._beat.daemon = True
-        self._beat.start()
+        Thread(target=self._tick, args=(worker.app,), name="ticker", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
-        if self._beat is not None:
-            self._beat.stop()
+        self._over.set()
+
+    def _tick(self, celery: Any) -> None:
+        due = dict.fromkeys(BELLS, monotonic())
+        while not self._over.wait(max(0.0, min(due.values()) - monotonic())):
+            for bell in [bell for bell, at in due.items() if at <= monotonic()]:
+                task, queue, every = bell
+                due[bell] = monotonic() + every
+                try:
+                    celery.send_task(task, queue=queue, expires=_FORGOTTEN_SECONDS, retry=False)
+                except OperationalError as error:
+                    log.warning("%s was not rung for: %s", task, error)
 
 
-app.steps["worker"].add(Beat)
+app.steps["worker"].add(Ticker)
 
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]

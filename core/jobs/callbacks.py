@@ -25,6 +25,10 @@ class Callbacks:
         redis = connect(settings.redis_url)
         return cls(jobs, DeliveryStore(redis), Secrets(redis))
 
+    def close(self) -> None:
+        """Let go of connections."""
+        self._deliveries.close()
+
     def deliveries(self, job_id: str, owner: str | None = None) -> list[Delivery]:
         """Oldest first. Raises JobNotFound, JobExpired, StoreUnavailable."""
         self._jobs.get(job_id, owner)

@@ -201,6 +201,9 @@ class DeliveryStore:
         self._again = redis.register_script(_AGAIN)
         self._next = redis.register_script(_NEXT)
 
+    def close(self) -> None:
+        self._redis.close()
+
     def claim(self, at_most: int) -> list[Due]:
         """Take deliveries that are due, one for each host; ask again for more."""
         token = uuid4().hex

@@ -1,16 +1,19 @@
 """Callbacks over HTTP: asked for with the job, listed, sent again, signed with a secret that can be changed."""
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook as Oracle
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from api.app import create_app
 from api.schemas import Job
 from core.jobs.egress import Egress
 from core.jobs.store import connect
+from core.keys import ApiKey, hash_of
 from worker.courier import Courier
 
 
@@ -183,3 +186,29 @@ def test_pictures_are_not_fetched_from_addresses_that_are_not_public(http, url):
 
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/content", "/style/0"]
+
+
+def test_nobody_sees_or_signs_anothers_callbacks(serve, settings, photo, painting, receiver, deliver):
+    keys = {name: ApiKey(hash=hash_of(f"key-of-{name}")) for name in ("ann", "bob")}
+    url = serve(create_app(settings.model_copy(update={"egress_allow_loopback": True, "keys": keys})))
+    with ExitStack() as clients:
+        ann, bob = (
+            clients.enter_context(
+                httpx.Client(base_url=url, headers={"Authorization": f"Bearer key-of-{name}"}, timeout=30)
+            )
+            for name in keys
+        )
+        job = canceled(ann, photo, painting, webhook={"url": f"{receiver.url}/ok"})
+        deliver()
+        path = f"/v1/jobs/{job['id']}/deliveries"
+        (mine,) = ann.get(path).json()["items"]
+        secrets = [client.get("/v1/webhooks/secret").json()["secret"] for client in (ann, bob)]
+
+        assert bob.get(path).status_code == 404
+        assert bob.post(f"{path}/{mine['id']}/redeliver").status_code == 404
+        assert httpx.get(f"{url}/v1/webhooks/secret").status_code == 401
+
+    (request,) = receiver.received
+    Oracle(secrets[0]).verify(request.body, request.headers)
+    with pytest.raises(WebhookVerificationError):
+        Oracle(secrets[1]).verify(request.body, request.headers)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -327,7 +328,7 @@ def process(settings: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[byt
             courier_command("INFO"), env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT
         )
     yield process
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGQUIT)
     try:
         process.wait(30)
     finally:
@@ -335,8 +336,15 @@ def process(settings: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[byt
         process.wait()
 
 
-def test_a_courier_process_delivers_and_removes_without_torch(
-    process: subprocess.Popen[bytes], canceled: CanceledJob, service: JobService, receiver: Any, tmp_path: Path
+def test_a_courier_process_delivers_and_removes_without_torch_and_loses_nothing_when_it_is_killed(
+    process: subprocess.Popen[bytes],
+    canceled: CanceledJob,
+    service: JobService,
+    receiver: Any,
+    deliveries: DeliveryStore,
+    courier: Courier,
+    redis: Redis,
+    tmp_path: Path,
 ) -> None:
     log = tmp_path / "courier.log"
 
@@ -356,7 +364,22 @@ def test_a_courier_process_delivers_and_removes_without_torch(
     assert service.get(hung.id).finished
     assert not any("libtorch" in each for each in loaded)
     assert "STRATA_EGRESS_ALLOW_LOOPBACK is set" in log.read_text()
-    process.send_signal(signal.SIGQUIT)  # SIGTERM would wait for the one that hangs
+
+    for pid in (process.pid, *children):  # all at once, with a delivery under way
+        os.kill(int(pid), signal.SIGKILL)
+    process.wait()
+    receiver.behaviours["/hang"] = receiver.behaviours["/ok"]
+    lane = urlsplit(receiver.url).hostname
+    redis.zadd(f"strata:webhooks:busy:{lane}", {only(deliveries, hung).id: 1}, xx=True)  # its lease ends
+    redis.zadd("strata:webhooks", {str(lane): 1})
+    deadline = time.monotonic() + PATIENCE
+    while only(deliveries, hung).status is not DeliveryStatus.DELIVERED:
+        assert time.monotonic() < deadline
+        courier.round()
+        time.sleep(0.05)
+    attempts = [(a.status_code, a.error) for a in only(deliveries, hung).attempts]
+    assert attempts == [(None, "The courier ended before it was answered."), (200, None)]
+    assert len({request.headers["webhook-id"] for request in receiver.at("/hang")}) == 1
 
 
 def _has_expired(service: JobService, job: JobRecord) -> bool:
