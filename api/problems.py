@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import compile_path
 
 from api import problem_types as types
 from api.problem_types import ProblemType
@@ -154,11 +155,20 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _of_the_framework(request: Request, error: HTTPException) -> JSONResponse:
         kind = OF_STATUS.get(error.status_code, types.BAD_REQUEST)
-        return Problem(kind, _of_status(request, error), headers=error.headers).answer(request.url.path)
+        headers = _allowed(request, error.headers) if error.status_code == 405 else error.headers
+        return Problem(kind, _of_status(request, error), headers=headers).answer(request.url.path)
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         return Problem(types.INTERNAL_ERROR, types.INTERNAL_ERROR.example).answer(request.url.path)
+
+
+def _allowed(request: Request, otherwise: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Every method that the document gives this path. The framework names those of one route of several."""
+    for template, methods in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.scope["path"]):
+            return {"Allow": ", ".join(sorted(method.upper() for method in methods))}
+    return otherwise
 
 
 def _of_status(request: Request, error: HTTPException) -> str:

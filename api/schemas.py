@@ -1,5 +1,6 @@
 """What travels over HTTP, as models: the source of the document and of every field's name and order."""
 
+import re
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
@@ -37,6 +38,18 @@ BinaryFile = Annotated[
     # Not contentMediaType, which is the newer spelling: Swagger UI shows a file picker for this one only.
     WithJsonSchema({"type": "string", "format": "binary"}),
 ]
+
+
+def _rfc3339(value: Any) -> Any:
+    """Pydantic alone would also take seconds since 1970, and dates."""
+    if isinstance(value, str) and not _DATE_TIME.fullmatch(value):
+        raise ValueError("give date, time and offset: 2026-01-15T12:00:00Z")
+    return value
+
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+"""A time as RFC 3339 writes it."""
 
 
 class RequestedOptions(StyleOptions):

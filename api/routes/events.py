@@ -51,7 +51,7 @@ data: {"status":"succeeded","attempt":1}
 """
 
 _RESPONSES: Final[Responses] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}},
+    200: {"content": {"text/event-stream": {"example": _EXAMPLE}}},
     204: {"description": "Everything was said already (Last-Event-ID): do not come back."},
 }
 

@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from api import examples, render, submission, waiting
@@ -15,7 +14,7 @@ from api import problem_types as types
 from api.deps import Owner, Parts, Service, key, owner, parts
 from api.openapi import Responses, body_of, problems, shown
 from api.problems import invalid
-from api.schemas import Job, JobForm, JobList, JobRequest
+from api.schemas import Job, JobForm, JobList, JobRequest, Moment
 from core.jobs.errors import FieldProblem, InvalidRequest, QueueFull, QuotaExceeded
 from core.jobs.idempotency import Answer
 from core.jobs.ids import is_job_id
@@ -127,8 +126,8 @@ async def listed(
     request: Request,
     whose: Owner,
     status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="Only jobs made then or later.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="Only jobs made earlier.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Only jobs made then or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Only jobs made earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 20,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
