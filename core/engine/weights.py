@@ -40,6 +40,11 @@ class Shipped:
 
 
 SHIPPED: Final[Mapping[str, Shipped]] = {
+    "strata": Shipped(
+        "strata-v1.safetensors",
+        "c22f01271c847e16ea8fd1c2a5f12c8def9620c75925f0c8b06fcac85292024e",
+        "embedded-v1",
+    ),
     "strata-small": Shipped(
         "strata-small-v1.safetensors",
         "7008e2dab952f4dfb6e1a66182bde9e4e054494c962f6c62dfa99b20c8cc644d",
