@@ -38,6 +38,9 @@ def wanting(*events: str, host: str = "hooks.example") -> Webhook:
     return Webhook(url=f"https://{host}/", events=tuple(map(WebhookEvent, events)), host=host, home=HOME)
 
 
+COUNTED = {"strata:owners", "strata:totals", "strata:history", "strata:webhooks:counts"}
+"""What is kept of all jobs together."""
+
 ALL = tuple(WebhookEvent)
 TRIED = Attempt(at=NOW, seconds=0.1, status_code=500, error="The answer was 500.")
 
@@ -329,7 +332,7 @@ def test_nothing_of_its_deliveries_remains_of_a_deleted_job(
 
     assert deliveries.claim(10) == []
     assert not deliveries.settle(due, DeliveryStatus.PENDING, TRIED, again_in=5)
-    assert redis.keys("*") == []
+    assert {key.decode() for key in redis.keys("*")} <= COUNTED
 
 
 def test_what_was_still_to_be_said_of_an_expired_job_is_said_and_then_forgotten(
@@ -346,5 +349,5 @@ def test_what_was_still_to_be_said_of_an_expired_job_is_said_and_then_forgotten(
     assert due.record.id == unsaid.id
     deliveries.settle(due, DeliveryStatus.DELIVERED, TRIED)
 
-    left = {key.decode() for key in redis.keys("*")}
-    assert left == {f"strata:gone:{said.id}", f"strata:gone:{unsaid.id}", "strata:webhooks:counts"}
+    left = {key.decode() for key in redis.keys("*")} - COUNTED
+    assert left == {f"strata:gone:{said.id}", f"strata:gone:{unsaid.id}"}
