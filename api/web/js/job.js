@@ -41,7 +41,7 @@ function open(main, first, known, signal) {
   inputs.then((urls) => strip.replaceChildren(...pictured(first, urls)));
   strip.replaceChildren(...pictured(first, { content: null, styles: [] }));
   const watching = watch(first, known, inputs, signal);
-  stage.replaceChildren(watching.stage);
+  stage.replaceChildren(...watching.stage);
   panel.replaceChildren(watching.panel);
   let status = null;
 

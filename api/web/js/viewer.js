@@ -28,7 +28,11 @@ class PictureViewer extends HTMLElement {
 
   /** Show a picture. `view` is shared by viewers that move together. */
   set({ src, alt, view, width, height }) {
-    this.#view = view ?? this.#view;
+    if (view && view !== this.#view) {
+      this.#view.removeEventListener("change", this.#draw);
+      this.#view = view;
+      this.#view.addEventListener("change", this.#draw);
+    }
     Object.assign(this.#image, { src, alt, width, height });
     this.setAttribute("aria-label", `${alt}. Plus and minus zoom, arrows move, zero shows all.`);
     if (this.isConnected) this.#draw();
@@ -42,9 +46,10 @@ class PictureViewer extends HTMLElement {
     this.setAttribute("role", "group");
     const button = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
     this.replaceChildren(this.#image, h("div", { class: "tools" }, this.#level,
-      button("−", "Zoom out", () => this.#zoomBy(1 / STEP)), button("Fit", "Show all", () => this.#view.move({ zoom: 1, x: 0.5, y: 0.5 })),
-      button("1:1", "One pixel on one pixel", () => this.#view.move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
-    this.#view.addEventListener("change", () => this.#draw(), { signal });
+      button("−", "Zoom out", () => this.#zoomBy(1 / STEP)), button("Fit", "Fit all of it", () => this.#view.move({ zoom: 1, x: 0.5, y: 0.5 })),
+      button("1:1", "1:1, one pixel on one pixel", () => this.#view.move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
+    this.#view.addEventListener("change", this.#draw);
+    signal.addEventListener("abort", () => this.#view.removeEventListener("change", this.#draw));
     this.#image.addEventListener("load", () => this.#draw(), { signal });
     const sizes = new ResizeObserver(() => this.#draw());
     sizes.observe(this);
@@ -67,7 +72,7 @@ class PictureViewer extends HTMLElement {
     return Math.min(this.clientWidth / naturalWidth, this.clientHeight / naturalHeight) || 1;
   }
 
-  #draw() {
+  #draw = () => {
     if (!this.#image.naturalWidth) return;
     const scale = this.#fit() * this.#view.zoom;
     const place = (middle, size, room) => {
@@ -83,7 +88,7 @@ class PictureViewer extends HTMLElement {
     this.#image.classList.toggle("crisp", scale >= CRISP && this.#view.zoom > 1);
     this.classList.toggle("zoomed", this.#view.zoom > 1);
     this.#level.textContent = `${Math.round(scale * 100)} %`;
-  }
+  };
 
   #clamped(zoom) {
     return Math.min(Math.max(zoom, 1), Math.max(1, MOST_PIXELS / this.#fit()));

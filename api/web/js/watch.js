@@ -85,7 +85,7 @@ export function watch(first, known, inputs, signal) {
   const panel = h("section", { class: "card watch", "aria-label": "Progress" },
     line, bar, detail, lost, h("div", { class: "row" }, cancel), h("h2", {}, "Losses"), chart.element);
   return {
-    stage: frame,
+    stage: [frame, h("div", { class: "stage-bar" })], // where the views are chosen later
     panel,
     points,
     job,

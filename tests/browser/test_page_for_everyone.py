@@ -1,0 +1,156 @@
+"""The page for everyone: without a mouse, without seeing it, on any width, with little to load, with a key."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+FIRST_PAINT_BYTES = 200_000
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong, each with the places."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+@pytest.fixture
+def job(studio) -> str:
+    """A finished job's id."""
+    files = {"content": studio.photo.read_bytes(), "style": studio.painting.read_bytes()}
+    options = '{"network": "strata-small", "size": 64, "iterations": 3}'
+    job = httpx.post(f"{studio.url}/v1/jobs", files=files, data={"options": options}, timeout=60).json()
+    while httpx.get(job["urls"]["self"], params={"wait": 20}, timeout=60).json()["status"] != "succeeded":
+        pass
+    return job["id"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_on_any_screen(studio, job, scheme):
+    page = studio.page
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    if scheme == "dark":
+        page.set_viewport_size({"width": 390, "height": 844})
+    studio.open(iterations=10_000)
+    assert violations(page) == []
+    studio.choose(None, studio.painting, studio.photo)
+    page.get_by_text("Everything else").click()
+    assert violations(page) == []
+    assert studio.overflow() == 0
+    page.get_by_role("button", name="API key").click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    studio.run()
+    expect(page.get_by_alt_text("The picture as it is now")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".chip")).to_have_text("Canceled")
+    for screen in (f"jobs/{job}", "history", f"compare/{job},{job}", "explain", "nowhere"):
+        page.goto(f"{studio.url}/#/{screen}")
+        page.locator("h1").wait_for()
+        if "jobs/" in screen:
+            for view in ("Side by side", "Wipe", "Picture"):
+                page.get_by_role("button", name=view).click()
+                assert violations(page) == []
+        page.wait_for_load_state("networkidle")
+        assert violations(page) == [], screen
+        assert studio.overflow() == 0, screen
+
+
+def test_from_start_to_download_with_the_keyboard_alone(studio):
+    page = studio.open()
+
+    def tab_to(name: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent || document.activeElement.name") == name:
+                return
+        raise AssertionError(f"Tab never leads to {name}")
+
+    for name, file in (("content", studio.photo), ("style", studio.painting)):
+        tab_to(name)
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Space")
+        chooser.value.set_files(file)
+    tab_to("Abstract")
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Abstract")).to_have_attribute("aria-pressed", "false")
+    tab_to("Run")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/#/jobs/*")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    studio.finish()
+    expect(page.locator("#announcer")).to_have_text("Finished.")
+    tab_to("Download PNG")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def test_the_first_screen_needs_little_and_nothing_moves(studio):
+    page = studio.page
+    page.add_init_script(
+        "window.shifts = 0;"
+        "const added = (each) => { window.shifts += each.hadRecentInput ? 0 : each.value; };"
+        "new PerformanceObserver((list) => list.getEntries().forEach(added))"
+        ".observe({ type: 'layout-shift', buffered: true });"
+    )
+    bodies: list[int] = []
+    page.on("response", lambda response: bodies.append(int(response.headers.get("content-length", 0))))
+    studio.open()
+    page.wait_for_load_state("networkidle")
+    assert sum(bodies) < FIRST_PAINT_BYTES
+    studio.choose()
+    studio.run()
+    studio.finish()
+    assert page.evaluate("window.shifts") < 0.01
+
+
+def test_the_banner_says_that_a_seeded_network_only_hints(studio):
+    page = studio.open()
+    expect(page.locator("#banner")).to_contain_text("never learned")
+    page.get_by_role("link", name="Get the real one").click()
+    expect(page.get_by_text("strata weights fetch")).to_be_in_viewport()
+
+
+def test_a_service_with_keys_is_asked_with_the_key_that_was_entered(studio):
+    page = studio.page
+    used: list[str] = []
+
+    def guarded(route) -> None:
+        used.append(given := route.request.headers.get("authorization", ""))
+        if given == "Bearer right":
+            route.fallback()
+        else:
+            body = '{"title": "No valid key", "status": 401, "detail": "Send a key."}'
+            route.fulfill(status=401, content_type="application/problem+json", body=body)
+
+    page.route("**/v1/**", guarded)
+    page.goto(studio.url)
+    for key in ("wrong", "right"):
+        expect(page.get_by_role("dialog")).to_contain_text("Send a key.")
+        page.get_by_label("Key", exact=True).fill(key)
+        page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+    assert {"", "Bearer wrong", "Bearer right"} <= set(used)
+    studio.said.clear()  # the browser notes each 401
+
+
+def test_the_page_is_kept_until_it_changes_and_held_to_its_origin(studio):
+    page = httpx.get(studio.url)
+    script = re.search(r'src="(web/\w+/js/main\.js)"', page.text).group(1)
+    assert page.headers["cache-control"] == "no-cache"
+    assert "immutable" in httpx.get(f"{studio.url}/{script}").headers["cache-control"]
+    stale = httpx.get(f"{studio.url}/web/0123/js/main.js")
+    assert (stale.status_code, stale.headers["cache-control"]) == (200, "no-cache")
+    for answer in (page, stale):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+    assert httpx.get(f"{studio.url}/web/0123/../../app.py").status_code == 404
