@@ -9,6 +9,7 @@ from cli import demo, jobs, keys, serve, show, up, weights
 from cli.client import StrataError, Unreachable
 from cli.local import LocalError
 from cli.rerun import rerun
+from cli.status import status
 from cli.sweep.command import sweep
 from core.engine.errors import EngineError
 from core.keys import KeysError
@@ -44,6 +45,7 @@ app.command()(jobs.submit)
 app.command()(jobs.watch)
 app.command()(jobs.get)
 app.command()(jobs.cancel)
+app.command()(status)
 app.command()(rerun)
 app.command()(sweep)
 app.command()(serve.api)

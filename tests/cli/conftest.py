@@ -18,12 +18,12 @@ Serving = Callable[..., AbstractContextManager[str]]
 
 @pytest.fixture
 def serving(settings: Settings) -> Serving:
-    """`with serving(port) as url`: the API at that port, or at a free one."""
+    """`with serving(port, **changes) as url`: the API at that port, or at a free one, with settings changed."""
 
     @contextmanager
-    def served(port: int = 0) -> Iterator[str]:
+    def served(port: int = 0, **changes: object) -> Iterator[str]:
         with socket.create_server(("127.0.0.1", port)) as listener:
-            server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+            server = uvicorn.Server(uvicorn.Config(create_app(settings.model_copy(update=changes)), log_config=None))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()
             while not server.started:
