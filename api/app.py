@@ -1,7 +1,6 @@
 """The web application: settings in, everything wired, nothing started before the first request needs it."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -38,8 +37,6 @@ SUBMITTING: Final = 8
 
 FETCHING: Final = 16
 """Submissions whose pictures are fetched from elsewhere at a time: other people's servers may be slow."""
-
-log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -79,7 +76,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[Parts]:
     """What serves one application. Opens no connection until it is used."""
-    log.info("pictures may come from %s", Egress(allow_loopback=settings.egress_allow_loopback).policy)
+    Egress(allow_loopback=settings.egress_allow_loopback).say_what_is_allowed()
     service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
     forecast = Forecast(redis)
     parts = Parts(

@@ -86,7 +86,7 @@ def hush(**_: object) -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def say_what_is_allowed(**_: object) -> None:
-    log.info("callbacks may go to %s", Egress(allow_loopback=settings.egress_allow_loopback).policy)
+    Egress(allow_loopback=settings.egress_allow_loopback).say_what_is_allowed()
 
 
 @cache

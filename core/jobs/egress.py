@@ -6,6 +6,7 @@ for the next request, and time and bytes are bounded.
 """
 
 import asyncio
+import logging
 import re
 import socket
 import ssl
@@ -32,6 +33,8 @@ _USER_AGENT: Final = "Strata/1"
 
 _HOST: Final = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
 """A name, or an address of version 6."""
+
+log = logging.getLogger(__name__)
 
 Resolve = Callable[[str, int], Iterable[str]]
 """The addresses of a name. Raises OSError."""
@@ -83,12 +86,12 @@ class Egress:
         # Not the event loop's own threads: a name server that hangs must not hold up the loop's end.
         self._resolving = ThreadPoolExecutor(64, thread_name_prefix="resolve")
 
-    @property
-    def policy(self) -> str:
-        """What is allowed, for the log at start."""
+    def say_what_is_allowed(self) -> None:
+        """In the log, at start; a warning when that is more than it should be in service."""
         if self._allow_loopback:
-            return "https to public addresses, and http to this machine (STRATA_EGRESS_ALLOW_LOOPBACK is set)"
-        return "https to public addresses only"
+            log.warning("requests for clients go to public addresses, and to this machine: for development only")
+        else:
+            log.info("requests for clients go to public addresses only, by https")
 
     def target(self, url: str) -> Target:
         """Raises UrlRefused for what is wrong with the URL as it is written."""

@@ -329,3 +329,12 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure: Any) -> None:
     port, _ = secure()
     with pytest.raises(Unreachable, match="not secure"):
         posted(Egress(allow_loopback=True, resolve=Names(["127.0.0.1"])), f"https://hooks.test:{port}/")
+
+
+@pytest.mark.parametrize(("loosened", "level"), [(True, "WARNING"), (False, "INFO")])
+def test_what_is_allowed_is_said(loosened: bool, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        Egress(allow_loopback=loosened).say_what_is_allowed()
+
+    (record,) = caplog.records
+    assert (record.levelname, "this machine" in record.message) == (level, loosened)
