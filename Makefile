@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test check train gallery lock clean
+.PHONY: help install demo up test check train gallery screenshots lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,9 @@ train: $(INSTALLED)  ## how our own small network was made
 
 gallery: $(INSTALLED)  ## draw docs/gallery again: one photo, every profile and preset (minutes to an hour)
 	@$(BIN)/python -m tools.gallery $(ARGS)
+
+screenshots: $(INSTALLED)  ## photograph every screen of the page: demo-output/page/, and the README's
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 lock: $(UV)  ## choose the newest allowed versions again
 	$(LOCK) --upgrade --all-extras pyproject.toml -o requirements.lock
