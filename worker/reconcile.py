@@ -7,7 +7,7 @@ from typing import Final, Self
 from celery import Celery
 from redis import Redis
 
-from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.artifacts import CHECKPOINT, ArtifactStore, open_artifacts
 from core.jobs.queue import make_celery, ring, rung_for
 from core.jobs.record import JobError
 from core.jobs.service import SECONDS_PER_DAY
@@ -61,7 +61,7 @@ class Reconciler:
         for job_id, what in taken:
             log.warning("job %s was taken from a run that is gone: %s", job_id, what)
             if what is not Reclaimed.QUEUED:
-                self._artifacts.delete_job(job_id)  # nobody can finish what the runs began
+                self._artifacts.delete_output(job_id, CHECKPOINT)
         return len(taken)
 
     def ring_again(self) -> int:

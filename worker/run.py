@@ -2,17 +2,20 @@
 
 import io
 import logging
+from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from core.engine.checkpoint import Checkpoint
 from core.engine.pixels import to_image
 from core.engine.progress import Ended, Losses, Progress
 from core.jobs.artifacts import PREVIEW, ArtifactStore
 from core.jobs.errors import StoreUnavailable
 from core.jobs.record import JobLosses, JobProgress, JobRecord
 from core.jobs.store import JobStore, Verdict
+from worker.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class Run:
         self._lease_seconds = lease_seconds
         self._claimed = monotonic()
         self._verdict = Verdict.GO_ON
-        self._first: float | None = None
+        self._first: tuple[int, float] | None = None
         self._told = self._shown = float("-inf")
         self._over = Event()
         self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
@@ -54,7 +57,7 @@ class Run:
         """What the engine calls after each evaluation; a reason ends the run."""
         now = monotonic()
         if self._first is None:
-            self._first = progress.seconds
+            self._first = progress.iteration, progress.seconds
             self.seconds_to_first_iteration = now - self._claimed
         last = progress.iteration >= progress.iterations
         if last or now - self._told >= PROGRESS_SECONDS:
@@ -64,6 +67,11 @@ class Run:
             self._shown = now
             self._show(progress)
         return None if self._verdict is Verdict.GO_ON else Ended.CANCELED
+
+    def on_checkpoint(self, take: Callable[[], Checkpoint], checkpoints: Checkpoints) -> None:
+        """What the engine calls after each step."""
+        if checkpoints.due() and self._verdict is Verdict.GO_ON:
+            checkpoints.save(take)
 
     def ask(self, progress: JobProgress | None = None) -> Verdict:
         """Renew the lease and learn whether to go on. Once told to stop, that stays so."""
@@ -92,9 +100,10 @@ class Run:
 
     def _eta(self, progress: Progress) -> float | None:
         """From the measured pace, the first evaluation left out: it also prepares the run."""
-        if self._first is None or progress.iteration < 2:
+        iteration, seconds = self._first or (progress.iteration, 0.0)
+        if progress.iteration == iteration:
             return None
-        pace = (progress.seconds - self._first) / (progress.iteration - 1)
+        pace = (progress.seconds - seconds) / (progress.iteration - iteration)
         return max(0.0, round(pace * (progress.iterations - progress.iteration), 2))
 
     def _show(self, progress: Progress) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -12,21 +13,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
+from core.engine.errors import CheckpointError, EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
 from core.engine.metrics import measure
+from core.engine.network import Network
 from core.engine.objective import blend_weights
 from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.stylize import stylize
-from core.jobs.artifacts import LOSSES, RESULT, ArtifactStore
+from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore
 from core.jobs.errors import ArtifactMissing, sentence
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from core.provenance import Provenance
+from worker.checkpoints import Checkpoints
 from worker.memory import PeakMemory
 from worker.output import png, png16
 from worker.run import Run, job_losses
-from worker.studio import Model, Studio
+from worker.studio import Model
 from worker.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -70,17 +73,19 @@ def carry_out(job_id: str, workshop: Workshop) -> JobRecord | None:
         log.info("job %s is not queued, or not yet to be had; nothing to do", job_id)
         return None
     with Run(record, store, artifacts, workshop.lease_seconds) as run:
-        ending = _ending(run, workshop.studio, artifacts)
+        ending = _ending(run, workshop)
         held = store.finish(record.id, record.attempt, ending.status, **ending.fields)
-    if not held:
+    if held:
+        artifacts.delete_output(record.id, CHECKPOINT)
+    else:
         artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
     return record
 
 
-def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
+def _ending(run: Run, workshop: Workshop) -> Ending:
     try:
-        return _worked(run, studio, artifacts)
+        return _worked(run, workshop)
     except tuple(FAILURES) as error:
         kind, title = next(named for known, named in FAILURES.items() if isinstance(error, known))
         log.warning("job %s failed: %s", run.record.id, error)
@@ -90,22 +95,14 @@ def _ending(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
         return _failed(_UNEXPECTED)
 
 
-def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
-    record = run.record
+def _worked(run: Run, workshop: Workshop) -> Ending:
+    record, studio, artifacts = run.record, workshop.studio, workshop.artifacts
     with PeakMemory(studio.device) as memory:
         model = studio.model(record.options)
         content = _picture(artifacts, record.content.id)
         styles = [_picture(artifacts, style.id) for style in record.styles]
-        outcome = stylize(
-            content,
-            styles,
-            record.options,
-            model.network,
-            run.on_progress,
-            init=_picture(artifacts, record.init_image.id) if record.init_image else None,
-            labels=_labels(artifacts, record.mask.id) if record.mask else None,
-            memory_bytes=studio.memory_bytes,
-        )
+        checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds)
+        outcome = _drawn(run, checkpoints, content, styles, model.network, workshop)
         _log_start(run, model)
         artifacts.put_output(record.id, record.attempt, LOSSES, _losses(outcome))
         if outcome.ended is Ended.DEADLINE:
@@ -131,12 +128,46 @@ def _worked(run: Run, studio: Studio, artifacts: ArtifactStore) -> Ending:
         weights=model.network.id,
         peak_memory_bytes=memory.peak_bytes,
     )
-    warnings = (*record.warnings, *filter(None, (model.warning,)), *outcome.warnings)
+    warnings = (*record.warnings, *filter(None, (model.warning, checkpoints.warning)), *outcome.warnings)
     progress = _progress(record, outcome, fraction=1.0, eta_seconds=0.0)
     return Ending(
         JobStatus.SUCCEEDED,
         {"outcome": outcome.ended, "metrics": metrics, "warnings": warnings, "progress": progress},
     )
+
+
+def _drawn(
+    run: Run,
+    checkpoints: Checkpoints,
+    content: Tensor,
+    styles: list[Tensor],
+    network: Network,
+    workshop: Workshop,
+) -> Outcome:
+    """From where an earlier run was put aside, or from the beginning."""
+    record, artifacts = run.record, workshop.artifacts
+    draw = partial(
+        stylize,
+        content,
+        styles,
+        record.options,
+        network,
+        run.on_progress,
+        init=_picture(artifacts, record.init_image.id) if record.init_image else None,
+        labels=_labels(artifacts, record.mask.id) if record.mask else None,
+        memory_bytes=workshop.studio.memory_bytes,
+        on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
+    )
+    put_aside = checkpoints.latest()
+    try:
+        outcome = draw(resume=put_aside)
+    except CheckpointError as error:
+        checkpoints.begin_anew(error)
+        outcome = draw()
+    if checkpoints.seconds:
+        share = 100 * checkpoints.seconds / outcome.seconds
+        log.info("job %s attempt %d: checkpoints took %.2f %% of the run", record.id, record.attempt, share)
+    return outcome
 
 
 def _late(record: JobRecord, outcome: Outcome) -> Ending:

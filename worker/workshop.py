@@ -29,6 +29,7 @@ class Workshop:
     store: JobStore
     artifacts: ArtifactStore
     lease_seconds: float
+    checkpoint_seconds: float
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -42,7 +43,9 @@ class Workshop:
             warm_networks=settings.warm_networks,
         )
         store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
-        workshop = cls(studio, store, open_artifacts(settings.artifacts), settings.lease_seconds)
+        workshop = cls(
+            studio, store, open_artifacts(settings.artifacts), settings.lease_seconds, settings.checkpoint_seconds
+        )
         warm = workshop.warm_up()
         Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()
         return workshop

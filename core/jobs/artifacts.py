@@ -22,6 +22,7 @@ from core.jobs.ids import is_job_id
 RESULT: Final = "result.png"
 LOSSES: Final = "losses.json"
 PREVIEW: Final = "preview.jpg"
+CHECKPOINT: Final = "checkpoint"
 
 _PICTURE_ID: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9]+)*")
@@ -39,11 +40,17 @@ class ArtifactStore(Protocol):
     def delete_input(self, picture_id: str) -> None:
         """Forget a picture. Idempotent."""
 
-    def put_output(self, job_id: str, attempt: int, name: str, data: bytes) -> None:
-        """Keep what a run made, in place of an earlier file of that name."""
+    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
+        """Keep what a run made, in place of an earlier file of that name.
+
+        flush: whether it must outlive a power cut; what need not is written sooner, and may then be damaged.
+        """
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
         """Raises ArtifactMissing."""
+
+    def delete_output(self, job_id: str, name: str) -> None:
+        """Forget what any run of a job made under that name. Idempotent."""
 
     def delete_attempt(self, job_id: str, attempt: int) -> None:
         """Forget what one run made. Idempotent."""
@@ -83,11 +90,15 @@ class FolderArtifacts:
     def delete_input(self, picture_id: str) -> None:
         self._input_path(picture_id).unlink(missing_ok=True)
 
-    def put_output(self, job_id: str, attempt: int, name: str, data: bytes) -> None:
-        _write_whole(self._output_path(job_id, attempt, name), data)
+    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
+        _write_whole(self._output_path(job_id, attempt, name), data, flush=flush)
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
         return _read(self._output_path(job_id, attempt, name), f"{name} of job {job_id}")
+
+    def delete_output(self, job_id: str, name: str) -> None:
+        for attempt in self._job_folder(job_id).glob("*"):
+            self._output_path(job_id, int(attempt.name), name).unlink(missing_ok=True)
 
     def delete_attempt(self, job_id: str, attempt: int) -> None:
         shutil.rmtree(self._job_folder(job_id) / str(int(attempt)), ignore_errors=True)
@@ -144,7 +155,7 @@ def open_artifacts(url: str) -> ArtifactStore:
     return FolderArtifacts(Path(url).expanduser().absolute())
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes, *, flush: bool = True) -> None:
     """Write aside, flush to the disk, rename: the file is there whole or not at all, crash included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
@@ -152,13 +163,15 @@ def _write_whole(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
         os.chmod(aside, 0o644)  # mkstemp's 0600 would hide it from another role's user
         os.replace(aside, path)
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    if flush:
+        _flush_folder(path.parent)
 
 
 def _modified(path: Path) -> float:

@@ -174,7 +174,10 @@ class JobService:
     def cancel(self, job_id: str, owner: str | None = None) -> JobRecord:
         """Queued: canceled at once. Processing: flagged, the run ends soon. Finished: unchanged."""
         self.get(job_id, owner)
-        return self._store.request_cancel(job_id)
+        record = self._store.request_cancel(job_id)
+        if record.finished:
+            self._artifacts.delete_output(job_id, names.CHECKPOINT)
+        return record
 
     def queue_position(self, record: JobRecord) -> int | None:
         """1 for the next to run; None unless queued."""

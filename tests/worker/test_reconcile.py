@@ -1,7 +1,5 @@
 """Whatever is lost between queue and workers, every accepted job comes to one end."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -240,22 +238,3 @@ def test_a_message_for_a_job_that_is_gone_does_no_harm(reconciler: Reconciler, s
         ring(celery, "01900000-0000-7000-8000-000000000000", Priority.NORMAL)
 
     assert reconciler.round() == 0
-
-
-def test_a_job_whose_worker_is_killed_is_finished_by_another_one(floor: Any, submit: Submit) -> None:
-    """First the child is killed, which its parent replaces, then the parent, which leaves all to others."""
-    floor.courier()
-    worker = floor.worker()
-    floor.warm()
-    job = submit(iterations=400)
-    floor.reached(job)
-    os.kill(worker.child, signal.SIGKILL)
-    floor.until(lambda: floor.service.get(job.id).attempt == 2)
-    floor.reached(job)
-    worker.end()
-    floor.worker()
-
-    done = floor.finished(job)
-
-    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 3)
-    assert floor.service.image(job.id).startswith(b"\x89PNG")

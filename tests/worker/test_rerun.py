@@ -35,7 +35,7 @@ def working(settings: Settings, redis: Redis) -> Iterator[None]:
     """Carries out whatever is queued, as a worker would."""
     studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
     store = JobStore(redis, keep_seconds=3600)
-    workshop = Workshop(studio, store, open_artifacts(settings.artifacts), lease_seconds=30)
+    workshop = Workshop(studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5)
     over = Event()
 
     def work() -> None:

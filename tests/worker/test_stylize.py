@@ -46,7 +46,7 @@ def artifacts(settings: Settings) -> ArtifactStore:
 
 @pytest.fixture
 def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore) -> Workshop:
-    return Workshop(studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30)
+    return Workshop(studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=5)
 
 
 def events(redis: Redis, job_id: str) -> list[tuple[int, str, Any]]:
