@@ -91,7 +91,7 @@ def _running(weights: str) -> Iterator[tuple[LocalService, Mapping[str, Any]]]:
         signals.as_exception(),
         _last_words() as say,
         tempfile.TemporaryDirectory(prefix="strata-demo-") as folder,
-        LocalService(Plan(Path(folder), weights=weights, courier=False), say) as service,
+        LocalService(Plan(Path(folder), weights=weights, throwaway=True), say) as service,
     ):
         with show.err.status("Starting Redis, API and worker"):
             readiness = service.wait_ready(READY_SECONDS, tick=lambda: _check(service))

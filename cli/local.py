@@ -46,7 +46,7 @@ class Plan:
     data: folder of everything that lasts; one service at a time uses it.
     port: 0 for a free one.
     redis_url, artifacts: a server and a place of your own instead of those in `data`.
-    courier: whether callbacks are carried out and old results cleared away.
+    throwaway: the service lives for a job or two: it needs no courier, and asks nobody for a key.
     """
 
     data: Path
@@ -54,7 +54,7 @@ class Plan:
     weights: str = "auto"
     redis_url: str | None = None
     artifacts: str | None = None
-    courier: bool = True
+    throwaway: bool = False
 
 
 class LocalService:
@@ -126,14 +126,16 @@ class LocalService:
         self.url = f"http://{HOST}:{self._listener.getsockname()[1]}"
         self.data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_folder(self.data)
-        env = {
+        env: dict[str, str | None] = {
             "STRATA_REDIS_URL": self._plan.redis_url or self._embedded_redis(),
             "STRATA_ARTIFACTS": self._plan.artifacts or str(self.data / "artifacts"),
             "STRATA_WEIGHTS": self._plan.weights,
         }
+        if self._plan.throwaway:
+            env |= {"STRATA_KEYS": None, "STRATA_KEYS_FILE": None}
         self._supervisor.start(roles.api(self._listener.fileno(), env))
         self._supervisor.start(roles.worker(env))
-        if self._plan.courier:
+        if not self._plan.throwaway:
             self._supervisor.start(roles.courier(env))
 
     def _embedded_redis(self) -> str:

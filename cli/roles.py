@@ -8,6 +8,7 @@ from typing import Final
 
 from cli.supervisor import Role
 
+Environment = Mapping[str, str | None]
 STYLIZE_QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
 COURIER_QUEUES: Final = "webhooks,upkeep"
 COURIER_SLOTS: Final = 3
@@ -35,7 +36,7 @@ def redis(folder: Path, socket: Path, lock: int) -> Role:
     return Role("redis", argv, colour="magenta", pass_fds=(lock,))
 
 
-def api(listener: int, env: Mapping[str, str]) -> Role:
+def api(listener: int, env: Environment) -> Role:
     """The HTTP server on a socket that is already listening: while it restarts, clients wait in line."""
     argv = (_script("uvicorn"), "api.app:create_app", "--factory", "--fd", str(listener), "--no-access-log")
     return Role(
@@ -48,20 +49,18 @@ def api(listener: int, env: Mapping[str, str]) -> Role:
     )
 
 
-def worker(env: Mapping[str, str]) -> Role:
+def worker(env: Environment) -> Role:
     """One Celery worker with one child, which holds the warm network."""
     # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
     return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(3.0, 20.0))
 
 
-def courier(env: Mapping[str, str]) -> Role:
+def courier(env: Environment) -> Role:
     """Carries out callbacks and clears away what has had its time."""
     return _celery("courier", courier_command("INFO"), env, colour="green", grace=(3.0, 5.0))
 
 
-def _celery(
-    name: str, argv: tuple[str, ...], env: Mapping[str, str], *, colour: str, grace: tuple[float, float]
-) -> Role:
+def _celery(name: str, argv: tuple[str, ...], env: Environment, *, colour: str, grace: tuple[float, float]) -> Role:
     """grace: seconds for a warm shutdown, then for a cold one."""
     return Role(
         name,

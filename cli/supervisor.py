@@ -27,6 +27,7 @@ _libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Role:
     """A process to keep running.
 
+    env: variables beside our own; None takes one away.
     farewell: the signals that ask it to end, each with the seconds it is given; SIGKILL follows.
     orphaned: the signal it gets when this process dies without a word (Linux only).
     """
@@ -34,7 +35,7 @@ class Role:
     name: str
     argv: tuple[str, ...]
     colour: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
     farewell: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 5.0),)
     orphaned: signal.Signals = signal.SIGTERM
@@ -59,7 +60,7 @@ class _Child:
         # Of its own session: Ctrl-C in the terminal reaches only us, and we choose who ends first.
         self.process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
             self.role.argv,
-            env={**os.environ, **self.role.env},
+            env={name: value for name, value in {**os.environ, **self.role.env}.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

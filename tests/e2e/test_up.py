@@ -37,7 +37,7 @@ class Up:
         self.url = f"http://127.0.0.1:{port}"
         self.said: list[str] = []
         self.process = subprocess.Popen(
-            (STRATA, "up", "--port", str(port), "--data", str(data), "--weights", "seeded"),
+            (STRATA, "up", "--port", str(port), "--data", str(data), "--weights", "embedded"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -156,7 +156,7 @@ def test_a_job_from_pictures_to_picture(
         assert picture(client.preview(job)) == ("JPEG", (64, 43))
         assert [entry["iteration"] for entry in client.losses(job)] == [1, 2, 3]
         assert job.metrics is not None
-        assert job.metrics["weights"] == "seeded-v1"
+        assert job.metrics["weights"] == "embedded-v1"
         fractions = [current.progress.fraction for current in seen]
         assert fractions == sorted(fractions)
 
