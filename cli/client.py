@@ -6,7 +6,7 @@ Needs nothing of this project but `cli.models`; scripts may import it.
 import json
 import mimetypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import ValidationError
 
-from cli.models import Job, Problem
+from cli.models import Event, Job, Problem
 
 
 class Stored(str):
@@ -126,6 +126,46 @@ class Client:
             if timeout is not None and time.monotonic() - began > timeout:
                 raise TimeoutError(f"job {_id(job)} is not done after {timeout:g} s")
             time.sleep(poll)
+
+    def events(self, job: Job | str) -> Iterator[Event]:
+        """What happens to a job, as it happens, from its beginning to its end.
+
+        A stream that breaks off is taken up again after its last event, for PATIENCE_SECONDS without any.
+        """
+        last, heard = "", time.monotonic()
+        while True:
+            try:
+                for event in self._stream(f"/v1/jobs/{_id(job)}/events", last):
+                    last, heard = event.id or last, time.monotonic()
+                    yield event
+                    if event.ends:
+                        return
+            except StrataError as error:
+                if not _may_pass(error) or time.monotonic() - heard > PATIENCE_SECONDS:
+                    raise
+            if time.monotonic() - heard > PATIENCE_SECONDS:
+                raise Unreachable(f"{self._http.base_url} says nothing more of job {_id(job)}")
+            time.sleep(POLL_SECONDS)
+
+    def _stream(self, path: str, after: str) -> Iterator[Event]:
+        headers = {"Last-Event-ID": after} if after else {}
+        try:
+            with self._http.stream("GET", path, headers=headers) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise ApiProblem(_problem(answer), _seconds(answer.headers.get("Retry-After")))
+                fields: dict[str, str] = {}
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(":")
+                    if line:
+                        fields[name] = value.removeprefix(" ")
+                    elif "data" in fields:
+                        yield Event(
+                            id=fields.get("id", ""), kind=fields.get("event", ""), data=json.loads(fields["data"])
+                        )
+                    fields = fields if line else {}
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
 
     def cancel(self, job: Job | str) -> Job:
         """Ask for the job to end. A job that is done stays as it is."""

@@ -56,6 +56,19 @@ class JobFailure(Value):
     detail: str
 
 
+class Event(Value):
+    """Something that happened to a job. `kind` is status, progress or preview."""
+
+    id: str
+    kind: str
+    data: dict[str, Any]
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing follows."""
+        return self.kind == "status" and self.data.get("status") in ("succeeded", "failed", "canceled")
+
+
 class Job(Value):
     """One job as the server last told it."""
 

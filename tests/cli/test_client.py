@@ -123,3 +123,14 @@ def test_a_proxy_that_speaks_html_is_told_by_its_status() -> None:
         server.shutdown()
         thread.join()
     assert (refusal.value.status, str(refusal.value)) == (502, "Bad Gateway")
+
+
+def test_what_happens_to_a_job_can_be_iterated_to_its_end(client: Client, photo: bytes, painting: bytes) -> None:
+    job = client.submit(photo, painting)
+    happening = client.events(job)
+    first = next(happening)
+    assert (first.kind, first.data["status"]) == ("status", "queued")
+    client.cancel(job)
+    rest = list(happening)
+    assert [(event.kind, event.data["status"]) for event in rest] == [("status", "canceled")]
+    assert [event.data for event in client.events(job)] == [first.data, rest[0].data]
