@@ -98,15 +98,18 @@ def _left(job: Running, pace: Mapping[str, float]) -> float | None:
 
 
 class Forecast:
-    """The forecast for one event loop, made anew at most once a second, and only when somebody asks."""
+    """The forecast for one event loop, made anew once a second and for new jobs, and only when somebody asks."""
 
     def __init__(self, redis: Redis) -> None:
         self._see = redis.register_script(_SEE)
         self._done: dict[str, float] = {}
+        self._queued: frozenset[str] = frozenset()
         self._made = float("-inf")
 
     async def eta(self, job_id: str) -> float | None:
         """Seconds until a queued job is done; None if that cannot be told. Raises StoreUnavailable."""
+        if job_id not in self._queued and len(self._queued) < _MOST_QUEUED:
+            self._made = float("-inf")
         return (await self._current()).get(job_id)
 
     async def soonest(self) -> float | None:
@@ -121,6 +124,7 @@ class Forecast:
                 history, running, queued, workers = await cast(Awaitable[list[Any]], self._see(keys=keys))
             at_work = [_running(*(part.decode() for part in job)) for job in running]
             waiting = [(job_id.decode(), work.decode()) for job_id, work in queued]
+            self._queued = frozenset(job_id for job_id, _ in waiting)
             self._done = forecast((line.decode() for line in history), at_work, waiting, workers)
         return self._done
 
