@@ -42,12 +42,12 @@ class Shipped:
 SHIPPED: Final[Mapping[str, Shipped]] = {
     "strata": Shipped(
         "strata-v1.safetensors",
-        "c22f01271c847e16ea8fd1c2a5f12c8def9620c75925f0c8b06fcac85292024e",
+        "1178c1124576e231ea3856a50c600e2c38b744ca73a56680170ca98145de8ace",
         "embedded-v1",
     ),
     "strata-small": Shipped(
         "strata-small-v1.safetensors",
-        "7008e2dab952f4dfb6e1a66182bde9e4e054494c962f6c62dfa99b20c8cc644d",
+        "8bfb6044e366e73fe58da9779ff52642ec74f6c4b1cac88928574dd6dd4c7d83",
         "embedded-small-v1",
     ),
 }
