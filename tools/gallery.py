@@ -38,9 +38,9 @@ MEASURES: Final = "measures.json"
 PHOTO: Final = "astronaut"
 PAINTING: Final = "starlit"
 NETWORK: Final = "strata"
-SIZE: Final = 352
-ITERATIONS: Final = 150
-"""At most so many: presets that ask for thousands would take a day on a processor. The page says so beside each."""
+SIZE: Final = 320
+ITERATIONS: Final = 100
+"""At most so many: presets that ask for thousands would take hours on a processor. The page says so beside each."""
 JPEG_QUALITY: Final = 84
 LOG_EVERY: Final = 25
 
@@ -89,10 +89,20 @@ class Painter:
         self._weights_dir = Settings().weights_dir
         self._network, self._size, self._iterations = network, size, iterations
         self.content, self.style = to_tensor(photo(PHOTO)), to_tensor(paint(PAINTING))
+        self._drawn: dict[str, tuple[Image.Image, Drawn]] = {}
 
     def draw(self, entry: Entry) -> tuple[Image.Image, Drawn]:
-        """The entry's picture, and the facts about it. Raises EngineError when it cannot be drawn."""
+        """The entry's picture, and the facts about it. What asks for the same options is drawn once.
+
+        Raises EngineError when it cannot be drawn.
+        """
         asked = resolve(entry.request)
+        if (known := asked.model_dump_json()) not in self._drawn:
+            self._drawn[known] = self._draw(entry, asked)
+        image, fact = self._drawn[known]
+        return image, replace(fact, name=entry.name)
+
+    def _draw(self, entry: Entry, asked: StyleOptions) -> tuple[Image.Image, Drawn]:
         options = resolve({**entry.request, "network": self._network, "size": self._size, "preview_every": 0})
         options = options.model_copy(update={"iterations": min(asked.iterations, self._iterations)})
         network = self._opened(options)
@@ -146,7 +156,8 @@ def page(drawn: Sequence[Drawn]) -> str:
     """The gallery as Markdown."""
     known = {fact.name: fact for fact in drawn}
     parts = [_HEAD, _inputs(), "## Profiles\n", _PROFILES, _table(PROFILE_ENTRIES, known)]
-    parts += ["## Presets\n", _PRESETS, _table(PRESET_ENTRIES, known)]
+    longest = max((fact.iterations for fact in drawn), default=0)
+    parts += ["## Presets\n", _PRESETS.format(longest=longest), _table(PRESET_ENTRIES, known)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -167,10 +178,10 @@ The same run three times; only the ratios of the five style layers differ. Fine 
 marks, abstract takes broad shapes and leaves the palette.
 """
 
-_PRESETS: Final = f"""\
+_PRESETS: Final = """\
 Every published system with its own losses, layers, weights, optimiser and start. Two things are not theirs. The
 network is ours, which needs no download, where they have torchvision's: their weights were tuned for other
-activations, so content and style are not balanced as in their papers. And no run is longer than {ITERATIONS}
+activations, so content and style are not balanced as in their papers. And no run is longer than {longest}
 iterations, where some ask for thousands: one that starts from noise, or takes small steps, is shown on its way.
 """
 

@@ -1,13 +1,16 @@
 """The runner against a real API whose queue takes a single job, and no worker: jobs end by being canceled."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cli.client import ApiProblem, Client
 from cli.models import Job
+from cli.sweep.display import SweepBar
 from cli.sweep.grid import Picture, Trial
 from cli.sweep.ledger import Ledger, Result
 from cli.sweep.runner import Runner
@@ -129,3 +132,24 @@ def test_a_service_that_refuses_us_as_such_ends_the_sweep(url: str, trials: list
     with Client(f"{url}/nowhere/") as lost, pytest.raises(ApiProblem) as refusal:
         list(runner(lost, tmp_path, Impatient(lost)).run(trials))
     assert refusal.value.status == 404
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_sweep_shows_what_runs_what_it_waits_for_and_what_ended(
+    terminal: bool, client: Client, trials: list[Trial]
+) -> None:
+    metadata = {"sweep": "try", "trial": trials[0].name, **trials[0].values}
+    job = client.submit(trials[0].content.data, trials[0].styles[0].data, metadata=metadata)
+    paper = io.StringIO()
+    with SweepBar("try", 3, Console(file=paper, force_terminal=terminal, width=120)) as bar:
+        bar.progress({trials[0].name: job}, ended=0)
+        bar.waiting(30, "The queue is full.")
+        bar.waiting(30, "The queue is full.")
+        bar.ended(Result(trials[1], refusal="/options/size is wrong"))
+        bar.progress({}, ended=1)
+    said = paper.getvalue()
+    assert said.count("The queue is full.") == 1
+    assert "seed 2" in said
+    assert "/options/size is wrong" in said
+    if terminal:
+        assert "1/3" in said
