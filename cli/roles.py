@@ -51,8 +51,8 @@ def api(listener: int, env: Environment) -> Role:
 
 def worker(env: Environment) -> Role:
     """One Celery worker with one child, which holds the warm network."""
-    # Celery first lets a running job end; we wait a moment for a short one, then stop it cold.
-    return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(3.0, 20.0))
+    # It finishes a short job and puts a long one aside; only a step that takes very long is cut off.
+    return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(15.0, 5.0))
 
 
 def courier(env: Environment) -> Role:

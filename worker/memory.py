@@ -8,6 +8,12 @@ from typing import Final, Self
 
 import torch
 
+from core.engine.errors import EngineError
+from core.engine.geometry import fit
+from core.engine.memory import plan, predict
+from core.jobs.record import JobRecord
+from worker.studio import Studio
+
 _RESET_PEAK: Final = "5"  # proc_pid_clear_refs(5): resets the peak resident set size
 
 
@@ -29,10 +35,26 @@ class PeakMemory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._device.type == "cuda":
-            self.peak_bytes = torch.cuda.max_memory_allocated(self._device)
-        else:
-            self.peak_bytes = _peak_resident()
+        self.peak_bytes = peak_bytes(self._device)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Since the last PeakMemory began."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_resident()
+
+
+def predicted_bytes(record: JobRecord, studio: Studio) -> int | None:
+    """What the job was expected to need beside what the worker holds anyway; None if that cannot be said."""
+    options = record.options
+    layers = frozenset((*options.layer_weights, *options.content_layers))
+    content = record.content.width, record.content.height
+    try:
+        network = studio.model(options).network
+        trunk, itemsize = network.architecture, network.dtype.itemsize
+        chosen = plan(options, content, layers, trunk, itemsize, studio.memory_bytes)
+    except (EngineError, MemoryError, RuntimeError):
+        return None
+    return predict(options, fit(content, options.size), layers, trunk, itemsize, chosen)
 
 
 def _peak_resident() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from core.engine.checkpoint import Checkpoint
 from core.engine.pixels import to_image
@@ -16,6 +16,7 @@ from core.jobs.errors import StoreUnavailable
 from core.jobs.record import JobLosses, JobProgress, JobRecord
 from core.jobs.store import JobStore, Verdict
 from worker.checkpoints import Checkpoints
+from worker.drain import Drain
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,29 @@ _PREVIEW_QUALITY: Final = 85
 _RENEWALS_PER_LEASE: Final = 3
 
 
+_AGAIN_SECONDS: Final = 1.0
+_INSIST_SECONDS: Final = 120.0
+
+T = TypeVar("T")
+
+
+class PutAside(BaseException):
+    """Leaves the engine: the worker is to end, and the run can be gone on with from its checkpoint."""
+
+
 class Run:
     """Holds the lease from `with` to its end, also while one evaluation takes longer than the lease."""
 
-    def __init__(self, record: JobRecord, store: JobStore, artifacts: ArtifactStore, lease_seconds: float) -> None:
+    def __init__(
+        self, record: JobRecord, store: JobStore, artifacts: ArtifactStore, lease_seconds: float, drain: Drain
+    ) -> None:
         self.record = record
         self.seconds_to_first_iteration: float | None = None
         self._store = store
         self._artifacts = artifacts
         self._lease_seconds = lease_seconds
+        self._drain = drain
+        self._to_go: float | None = None
         self._claimed = monotonic()
         self._verdict = Verdict.GO_ON
         self._first: tuple[int, float] | None = None
@@ -59,6 +74,7 @@ class Run:
         if self._first is None:
             self._first = progress.iteration, progress.seconds
             self.seconds_to_first_iteration = now - self._claimed
+        self._to_go = self._eta(progress)
         last = progress.iteration >= progress.iterations
         if last or now - self._told >= PROGRESS_SECONDS:
             self._told = now
@@ -69,9 +85,28 @@ class Run:
         return None if self._verdict is Verdict.GO_ON else Ended.CANCELED
 
     def on_checkpoint(self, take: Callable[[], Checkpoint], checkpoints: Checkpoints) -> None:
-        """What the engine calls after each step."""
-        if checkpoints.due() and self._verdict is Verdict.GO_ON:
+        """What the engine calls after each step. Raises PutAside when the worker is to end before the run would."""
+        if self._verdict is not Verdict.GO_ON:
+            return
+        leaving = self._must_leave()
+        if checkpoints.due() or leaving:
             checkpoints.save(take)
+        if leaving:
+            raise PutAside
+
+    def insist(self, call: Callable[[], T]) -> T:
+        """What a call says that must not be lost for a Redis that is away for a while. The lease is kept meanwhile,
+        and should it be lost all the same, the call finds that out. Raises StoreUnavailable in the end.
+        """
+        until = monotonic() + _INSIST_SECONDS
+        while True:
+            try:
+                return call()
+            except StoreUnavailable as error:
+                if monotonic() > until:
+                    raise
+                log.warning("job %s: tried again soon: %s", self.record.id, error)
+                self._over.wait(_AGAIN_SECONDS)
 
     def ask(self, progress: JobProgress | None = None) -> Verdict:
         """Renew the lease and learn whether to go on. Once told to stop, that stays so."""
@@ -89,12 +124,17 @@ class Run:
         while not self._over.wait(self._lease_seconds / _RENEWALS_PER_LEASE):
             self.ask()
 
+    def _must_leave(self) -> bool:
+        """Whether the run would not end in the time this worker has left."""
+        left = self._drain.seconds_left()
+        return left is not None and (left <= 0 or (self._to_go is not None and self._to_go > left))
+
     def _job_progress(self, progress: Progress) -> JobProgress:
         return JobProgress(
             iteration=progress.iteration,
             iterations=progress.iterations,
             fraction=min(1.0, progress.iteration / progress.iterations),
-            eta_seconds=self._eta(progress),
+            eta_seconds=self._to_go,
             losses=job_losses(progress.losses),
         )
 

@@ -4,7 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.engine.errors import CheckpointError, EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
+from core.engine.errors import CheckpointError, PictureError
 from core.engine.metrics import measure
 from core.engine.network import Network
 from core.engine.objective import blend_weights
@@ -21,78 +21,82 @@ from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.stylize import stylize
 from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore
-from core.jobs.errors import ArtifactMissing, sentence
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from core.provenance import Provenance
 from worker.checkpoints import Checkpoints
-from worker.memory import PeakMemory
+from worker.failures import UNEXPECTED, failure, ran_out_of_memory, shortage
+from worker.memory import PeakMemory, peak_bytes, predicted_bytes
 from worker.output import png, png16
-from worker.run import Run, job_losses
+from worker.run import PutAside, Run, job_losses
 from worker.studio import Model
 from worker.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
-_MEMORY: Final = ("out-of-memory", "The job needs more memory than the worker has")
-
-FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
-    WeightsError: ("weights-unavailable", "The network's parameters cannot be used"),
-    PictureError: ("picture-unusable", "A picture cannot be used as asked"),
-    OptionsError: ("options-unusable", "The options do not fit together"),
-    MemoryLimitError: _MEMORY,
-    EngineError: ("engine", "The run could not be carried out"),
-    ArtifactMissing: ("input-missing", "An input picture is gone"),
-    torch.OutOfMemoryError: _MEMORY,
-    MemoryError: _MEMORY,
-    OSError: ("storage-failed", "The worker could not read or write its files"),
-}
-"""What a failure is called, the first that fits; its own message is the detail."""
-
 _DEADLINE: Final = ("deadline", "The run took longer than it may")
-_UNEXPECTED: Final = JobError(
-    type="internal",
-    title="The job failed for a reason on our side",
-    detail="Something unexpected went wrong; the worker's log says what. Sending the job again may help.",
-)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The terminal state a run arrived at, and what the record says of it."""
+    """The terminal state a run arrived at, and what the record says of it.
+
+    exhausted: memory ran out in the middle of things; the process should not be trusted with another job.
+    """
 
     status: JobStatus
     fields: Mapping[str, Any] = field(default_factory=dict)
+    exhausted: bool = False
 
 
-def carry_out(job_id: str, workshop: Workshop) -> JobRecord | None:
-    """Carry out a queued job to its terminal state, and say which; one that is not to be had is left alone."""
+@dataclass(frozen=True)
+class Carried:
+    """A job that was worked on. handed_back: it waits again, for another worker; nobody has rung for it yet."""
+
+    record: JobRecord
+    handed_back: bool = False
+    exhausted: bool = False
+
+
+def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
+    """Carry out a queued job to its terminal state, unless this worker is to end; None for one not to be had."""
     store, artifacts = workshop.store, workshop.artifacts
     record = store.claim(job_id, workshop.lease_seconds)
     if record is None:
         log.info("job %s is not queued, or not yet to be had; nothing to do", job_id)
         return None
-    with Run(record, store, artifacts, workshop.lease_seconds) as run:
-        ending = _ending(run, workshop)
-        held = store.finish(record.id, record.attempt, ending.status, **ending.fields)
+    with Run(record, store, artifacts, workshop.lease_seconds, workshop.drain) as run:
+        try:
+            ending = _ending(run, workshop)
+        except PutAside:
+            back = run.insist(lambda: store.hand_back(record.id, record.attempt))
+            log.info("job %s attempt %d: %s", record.id, record.attempt, "handed back" if back else "lost")
+            return Carried(record, handed_back=back)
+        held = run.insist(lambda: store.finish(record.id, record.attempt, ending.status, **ending.fields))
     if held:
         artifacts.delete_output(record.id, CHECKPOINT)
     else:
         artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
-    return record
+    return Carried(record, exhausted=ending.exhausted)
 
 
 def _ending(run: Run, workshop: Workshop) -> Ending:
     try:
         return _worked(run, workshop)
-    except tuple(FAILURES) as error:
-        kind, title = next(named for known, named in FAILURES.items() if isinstance(error, known))
-        log.warning("job %s failed: %s", run.record.id, error)
-        return _failed(JobError(type=kind, title=title, detail=_detail(error)))
-    except Exception:
-        log.exception("job %s failed unexpectedly", run.record.id)
-        return _failed(_UNEXPECTED)
+    except PutAside:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            log.warning("job %s ran out of memory: %s", run.record.id, error)
+            predicted, peak = predicted_bytes(run.record, workshop.studio), peak_bytes(workshop.studio.device)
+            return replace(_failed(shortage(error, predicted, peak)), exhausted=True)
+        known = failure(error)
+        if known is None:
+            log.exception("job %s failed unexpectedly", run.record.id)
+        else:
+            log.warning("job %s failed: %s", run.record.id, error)
+        return _failed(known or UNEXPECTED)
 
 
 def _worked(run: Run, workshop: Workshop) -> Ending:
@@ -240,13 +244,6 @@ def _pace(outcome: Outcome) -> float | None:
 def _queue_seconds(record: JobRecord) -> float:
     begun = record.started_at or record.created_at
     return (begun - record.created_at).total_seconds()
-
-
-def _detail(error: Exception) -> str:
-    """The error's own words, without the paths of this machine."""
-    if isinstance(error, OSError):
-        return sentence(error.strerror or "a file is damaged")
-    return sentence(str(error) or type(error).__name__)
 
 
 def _log_start(run: Run, model: Model) -> None:

@@ -14,6 +14,7 @@ from core.jobs.errors import StoreUnavailable
 from core.jobs.service import SECONDS_PER_DAY
 from core.jobs.store import JobStore, connect
 from core.settings import Settings
+from worker.drain import Drain
 from worker.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,10 @@ class Workshop:
     artifacts: ArtifactStore
     lease_seconds: float
     checkpoint_seconds: float
+    drain: Drain
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
+    def open(cls, settings: Settings, drain: Drain) -> Self:
         """Load the network most jobs will ask for, and tell the world from then on that we are there."""
         studio = Studio(
             device=settings.device,
@@ -44,7 +46,12 @@ class Workshop:
         )
         store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
         workshop = cls(
-            studio, store, open_artifacts(settings.artifacts), settings.lease_seconds, settings.checkpoint_seconds
+            studio=studio,
+            store=store,
+            artifacts=open_artifacts(settings.artifacts),
+            lease_seconds=settings.lease_seconds,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            drain=drain,
         )
         warm = workshop.warm_up()
         Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()

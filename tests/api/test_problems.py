@@ -70,9 +70,10 @@ def test_every_type_is_explained_where_it_points(http):
 
 
 def test_every_reason_for_a_failed_job_is_documented_and_no_other():
-    from worker import stylize  # brings torch, which nothing else here needs
+    from worker import failures, reconcile, stylize  # brings torch, which nothing else here needs
 
-    kinds = {kind for kind, _ in stylize.FAILURES.values()} | {stylize._DEADLINE[0], stylize._UNEXPECTED.type}
+    kinds = {kind for kind, _ in failures.FAILURES.values()} | {stylize._DEADLINE[0], failures.UNEXPECTED.type}
+    kinds |= {reconcile._LATE.type, reconcile._spent(1).type}
     assert set(re.findall(r"^\| `([a-z-]+)` \|", DOCS.read_text(), re.MULTILINE)) == kinds
 
 

@@ -21,6 +21,7 @@ from core.jobs.store import JobStore
 from core.settings import Settings
 from worker import checkpoints
 from worker.checkpoints import WORTH, Checkpoints
+from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 from worker.studio import Studio
 from worker.stylize import carry_out
@@ -53,7 +54,9 @@ def artifacts(settings: Settings) -> ArtifactStore:
 def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """One that puts a run aside after every step, whatever that costs."""
     monkeypatch.setattr(checkpoints, "WORTH", 0)
-    return Workshop(studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=0)
+    return Workshop(
+        studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=0, drain=Drain()
+    )
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from core.jobs.artifacts import open_artifacts
 from core.jobs.service import JobService
 from core.jobs.store import JobStore
 from core.settings import Settings
+from worker.drain import Drain
 from worker.studio import Studio
 from worker.stylize import carry_out
 from worker.workshop import Workshop
@@ -35,7 +36,9 @@ def working(settings: Settings, redis: Redis) -> Iterator[None]:
     """Carries out whatever is queued, as a worker would."""
     studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
     store = JobStore(redis, keep_seconds=3600)
-    workshop = Workshop(studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5)
+    workshop = Workshop(
+        studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5, drain=Drain()
+    )
     over = Event()
 
     def work() -> None:

@@ -12,6 +12,7 @@ from core.jobs.artifacts import FolderArtifacts
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService
 from core.jobs.store import JobStore, Verdict, connect
+from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 
 LEASE = 0.6
@@ -46,7 +47,7 @@ def record(store: JobStore, submit: Callable[..., JobRecord]) -> JobRecord:
 
 @pytest.fixture
 def run(record: JobRecord, store: JobStore, tmp_path: Path) -> Run:
-    return Run(record, store, FolderArtifacts(tmp_path), LEASE)
+    return Run(record, store, FolderArtifacts(tmp_path), LEASE, Drain())
 
 
 def lease_end(redis: Redis, job_id: str) -> float:
@@ -112,6 +113,6 @@ def test_a_run_that_lost_its_job_is_told_to_end_and_stays_lost(run: Run, redis: 
 
 def test_a_run_goes_on_while_redis_does_not_answer(record: JobRecord, tmp_path: Path) -> None:
     away = JobStore(connect(f"unix://{tmp_path}/nothing.sock"), keep_seconds=1)
-    run = Run(record, away, FolderArtifacts(tmp_path), LEASE)
+    run = Run(record, away, FolderArtifacts(tmp_path), LEASE, Drain())
 
     assert run.on_progress(progress(1, seconds=1.0)) is None

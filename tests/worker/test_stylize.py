@@ -22,6 +22,7 @@ from core.jobs.service import JobService, Submission
 from core.jobs.store import JobStore
 from core.provenance import Provenance
 from core.settings import Settings
+from worker.drain import Drain
 from worker.studio import Studio
 from worker.stylize import carry_out
 from worker.workshop import Workshop
@@ -46,7 +47,9 @@ def artifacts(settings: Settings) -> ArtifactStore:
 
 @pytest.fixture
 def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore) -> Workshop:
-    return Workshop(studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=5)
+    return Workshop(
+        studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain()
+    )
 
 
 def events(redis: Redis, job_id: str) -> list[tuple[int, str, Any]]:
@@ -363,7 +366,7 @@ class Unlucky(FolderArtifacts):
     ("error", "kind", "told"),
     [
         (OSError(28, "No space left on device", "/secret/path"), "storage-failed", "No space left on device."),
-        (MemoryError(), "out-of-memory", "MemoryError."),
+        (MemoryError(), "out-of-memory", "more memory than there was"),
         (MemoryLimitError(2**33, 2**32, 4096, 2048), "out-of-memory", "the largest size that fits is 2048."),
         (EngineError("a new kind of trouble"), "engine", "A new kind of trouble."),
         (KeyError("/secret/path"), "internal", "the worker's log says what"),

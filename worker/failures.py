@@ -1,0 +1,67 @@
+"""What a failed job says of its failure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+
+from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
+from core.jobs.errors import ArtifactMissing, sentence
+from core.jobs.record import JobError
+
+_MEMORY: Final = ("out-of-memory", "The job needs more memory than the worker has")
+
+FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
+    WeightsError: ("weights-unavailable", "The network's parameters cannot be used"),
+    PictureError: ("picture-unusable", "A picture cannot be used as asked"),
+    OptionsError: ("options-unusable", "The options do not fit together"),
+    MemoryLimitError: _MEMORY,
+    EngineError: ("engine", "The run could not be carried out"),
+    ArtifactMissing: ("input-missing", "An input picture is gone"),
+    OSError: ("storage-failed", "The worker could not read or write its files"),
+}
+"""What a failure is called, the first that fits; its own message is the detail."""
+
+UNEXPECTED: Final = JobError(
+    type="internal",
+    title="The job failed for a reason on our side",
+    detail="Something unexpected went wrong; the worker's log says what. Sending the job again may help.",
+)
+
+_ALLOCATORS: Final = ("can't allocate memory", "bad_alloc", "out of memory", "Cannot allocate memory")
+"""How torch's allocators on the CPU put it, in errors of no class of their own."""
+
+
+def failure(error: Exception) -> JobError | None:
+    """None for one that nobody expected."""
+    for known, (kind, title) in FAILURES.items():
+        if isinstance(error, known):
+            return JobError(type=kind, title=title, detail=_detail(error))
+    return None
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out in the middle of things, which a process may not get over."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, (RuntimeError, OSError)) and any(words in str(error) for words in _ALLOCATORS)
+
+
+def shortage(error: Exception, predicted: int | None, peak: int | None) -> JobError:
+    """predicted, peak: bytes the run was thought to need, and those it had when it got no more."""
+    kind, title = _MEMORY
+    asked = "The run asked for more memory than there was"
+    told = [
+        *([f"it was expected to need {predicted / 1e6:,.0f} MB"] if predicted else []),
+        *([f"the worker held {peak / 1e6:,.0f} MB"] if peak else []),
+    ]
+    said = str(error).strip().splitlines()
+    detail = f"{asked}{': ' if told else ''}{' and '.join(told)}. Lower the size, or choose a smaller network."
+    return JobError(type=kind, title=title, detail=f"{detail} ({said[0][:200]})" if said else detail)
+
+
+def _detail(error: Exception) -> str:
+    """The error's own words, without the paths of this machine."""
+    if isinstance(error, OSError):
+        return sentence(error.strerror or "a file is damaged")
+    return sentence(str(error) or type(error).__name__)
