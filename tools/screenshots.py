@@ -76,7 +76,7 @@ def main() -> None:
 def _service(weights: str) -> Iterator[str]:
     with (
         tempfile.TemporaryDirectory(prefix="strata-") as folder,
-        LocalService(Plan(Path(folder), weights=weights, courier=False), lambda *_: None) as service,
+        LocalService(Plan(Path(folder), weights=weights), lambda *_: None) as service,
     ):
         ready = service.wait_ready(PATIENCE, tick=lambda: None)
         if ready is None or not ready.ok:

@@ -171,6 +171,16 @@ def test_run_without_pictures_says_what_is_missing(studio):
     expect(page.locator("input[type=file]").first).to_be_focused()
 
 
+def test_a_run_can_begin_with_a_picture_of_its_own(studio):
+    page = studio.open(init="upload")
+    studio.choose()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".drop-init_image .error")).to_have_text("Choose the picture to begin with.")
+    page.locator("input[type=file]").nth(2).set_input_files(studio.painting)
+    assert resolved(studio, studio.run())["init"] == "upload"
+    studio.finish()
+
+
 def test_a_job_can_be_run_again_with_changes_and_as_curl(studio, tmp_path, photo, painting):
     page = studio.open()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=studio.url)
@@ -191,11 +201,11 @@ def test_a_job_can_be_run_again_with_changes_and_as_curl(studio, tmp_path, photo
     expect(page.locator(".drop-content .pictures img")).to_have_js_property("naturalWidth", 96)
     expect(page.get_by_role("button", name="Abstract")).to_have_attribute("aria-pressed", "true")
     expect(option(page, "size")).to_have_value("64")
-    sent_as_json = []
-    page.on("request", lambda request: request.url.endswith("/v1/jobs") and sent_as_json.append(request.post_data))
+    sent_as_ids: list[str] = []
+    page.on("request", lambda request: request.url.endswith("/v1/jobs") and sent_as_ids.append(request.post_data))
     page.get_by_role("button", name="Balanced").click()
     job = studio.run()
-    assert '"id":"sha256:' in sent_as_json[0]
+    assert sent_as_ids[0].count("sha256:") == 2
     assert resolved(studio, job)["profile"] == "balanced"
 
 

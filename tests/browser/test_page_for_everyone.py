@@ -7,6 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from api.app import create_app
+from core.keys import ApiKey, hash_of, new_key
+
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 FIRST_PAINT_BYTES = 200_000
 
@@ -119,27 +122,19 @@ def test_the_banner_says_that_a_seeded_network_only_hints(studio):
     expect(page.get_by_text("strata weights fetch")).to_be_in_viewport()
 
 
-def test_a_service_with_keys_is_asked_with_the_key_that_was_entered(studio):
-    page = studio.page
-    used: list[str] = []
-
-    def guarded(route) -> None:
-        used.append(given := route.request.headers.get("authorization", ""))
-        if given == "Bearer right":
-            route.fallback()
-        else:
-            body = '{"title": "No valid key", "status": 401, "detail": "Send a key."}'
-            route.fulfill(status=401, content_type="application/problem+json", body=body)
-
-    page.route("**/v1/**", guarded)
-    page.goto(studio.url)
-    for key in ("wrong", "right"):
-        expect(page.get_by_role("dialog")).to_contain_text("Send a key.")
-        page.get_by_label("Key", exact=True).fill(key)
-        page.get_by_role("button", name="Use this key").click()
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
-    assert {"", "Bearer wrong", "Bearer right"} <= set(used)
-    studio.said.clear()  # the browser notes each 401
+def test_a_service_with_keys_is_asked_with_the_key_that_was_entered(page, settings, serving):
+    key = new_key()
+    guarded = settings.model_copy(update={"keys": {"ann": ApiKey(hash=hash_of(key))}})
+    with serving(create_app(guarded)) as url:
+        page.goto(url)
+        for given, said in ((f"{key}x", "Send your key"), (key, "not known here")):
+            expect(page.get_by_role("dialog")).to_contain_text(said)
+            page.get_by_label("Key", exact=True).fill(given)
+            page.get_by_role("button", name="Use this key").click()
+        expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+        page.get_by_role("link", name="History").click()
+        expect(page.get_by_text("Nothing was painted yet.")).to_be_visible()
+        page.goto("about:blank")
 
 
 def test_the_page_is_kept_until_it_changes_and_held_to_its_origin(studio):

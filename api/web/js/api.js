@@ -78,25 +78,19 @@ export function listJobs({ limit = 50, cursor, status } = {}) {
   return json(`v1/jobs?${query}`);
 }
 
-/** Send a job: pictures as { blob, name } or { id }, options as a plain object. */
-export async function submitJob({ content, styles, options, metadata }) {
-  const idempotent = { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()).slice(2) };
-  if ([content, ...styles].every((picture) => picture.blob)) {
-    const form = new FormData();
-    form.append("content", content.blob, content.name);
-    for (const style of styles) form.append("style", style.blob, style.name);
-    form.append("options", JSON.stringify(options));
-    form.append("metadata", JSON.stringify(metadata));
-    return json("v1/jobs", { method: "POST", body: form, headers: idempotent });
-  }
-  const [first, ...rest] = await Promise.all([content, ...styles].map(uploaded));
-  const body = JSON.stringify({ content: first, style: rest, options, metadata });
-  return json("v1/jobs", { method: "POST", body, headers: { "Content-Type": "application/json", ...idempotent } });
+/** Send a job: pictures as { blob, name }, or { id } for those that the service has; options as a plain object. */
+export function submitJob({ content, styles, init, options, metadata }) {
+  const form = new FormData();
+  const add = (part, { id, blob, name }) => (id ? form.append(part, id) : form.append(part, blob, name));
+  add("content", content);
+  for (const style of styles) add("style", style);
+  if (init) add("init_image", init);
+  form.append("options", JSON.stringify(options));
+  form.append("metadata", JSON.stringify(metadata));
+  return json("v1/jobs", { method: "POST", body: form, headers: { "Idempotency-Key": onceOnly() } });
 }
 
-async function uploaded(picture) {
-  if (picture.id) return { id: picture.id };
-  const form = new FormData();
-  form.append("image", picture.blob, picture.name);
-  return { id: (await json("v1/images", { method: "POST", body: form })).id };
+/** A key that no other request has; randomUUID is missing where the page comes over plain http. */
+function onceOnly() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -112,6 +112,11 @@ export function setContent(given) {
   changed();
 }
 
+export function setInit(given) {
+  draft.init = given;
+  changed();
+}
+
 export function setStyles(given) {
   draft.styles = given;
   changed();

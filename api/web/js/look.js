@@ -87,8 +87,18 @@ async function acted(button, act) {
 }
 
 async function copied(button, text) {
-  await navigator.clipboard.writeText(text);
+  if (navigator.clipboard) await navigator.clipboard.writeText(text);
+  else copiedByHand(text);
   await confirmed(button, "Copied");
+}
+
+/** Browsers have no clipboard for pages that come over plain http from elsewhere. */
+function copiedByHand(text) {
+  const field = h("textarea", { class: "unseen", value: text });
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
 }
 
 async function saved(path, name, request) {

@@ -20,6 +20,7 @@ const GROUPS = {
   "Optimiser": ["optimizer", "learning_rate", "scales", "random_shift", "averaging", "early_stop"],
 };
 const REST = "The run";
+const UPLOAD = "upload"; // the value of `init` that needs one picture more
 
 /** Show the screen in `main` until `signal`. */
 export async function show(main, _, signal) {
@@ -67,7 +68,7 @@ function build(known, samples) {
     h("div", { class: "stage" },
       heading("Paint a photo"),
       h("p", { class: "lead" }, "A photo, a painting, and how much each depth of the painting counts."),
-      h("div", { class: "zones" }, zones.content.element, zones.style.element)),
+      h("div", { class: "zones" }, zones.content.element, zones.style.element, zones.init.element)),
     panel);
   const screen = { element, zones, controls, layersError, runBar, refresh };
 
@@ -106,7 +107,13 @@ function dropZones(samples) {
     },
     sample: (entry) => drafting.setStyles([...draft.styles.filter((each) => !each.sample), drafting.sample(entry)]),
   });
-  let shown = [null, []];
+  const init = dropZone({
+    title: "Beginning", name: "init_image", multiple: false, samples: [],
+    hint: "The picture that the run begins with.",
+    add: ([file]) => drafting.setInit(drafting.ofFile(file)),
+    remove: () => drafting.setInit(null),
+  });
+  let shown = [null, [], undefined];
   const refresh = () => {
     if (draft.content !== shown[0]) {
       content.show(draft.content ? [draft.content] : []);
@@ -116,11 +123,16 @@ function dropZones(samples) {
       style.show(draft.styles);
       style.fail(null);
     }
-    shown = [draft.content, draft.styles];
+    if (draft.init !== shown[2]) {
+      init.show(draft.init ? [draft.init] : []);
+      init.fail(null);
+    }
+    init.element.hidden = drafting.options().init !== UPLOAD;
+    shown = [draft.content, draft.styles, draft.init];
   };
   content.show([]);
   style.show([]);
-  return { content, style, refresh };
+  return { content, style, init, refresh };
 }
 
 function presetChoice(known) {
@@ -168,13 +180,16 @@ function runControls(known, screen) {
 }
 
 async function sent(variants) {
-  const [content, ...styles] = await Promise.all([draft.content, ...draft.styles].map(drafting.sendable));
+  const begins = drafting.options().init === UPLOAD ? [draft.init] : [];
+  const [content, ...pictures] = await Promise.all([draft.content, ...draft.styles, ...begins].map(drafting.sendable));
+  const styles = pictures.slice(0, draft.styles.length);
+  const init = pictures[styles.length];
   const metadata = { content: draft.content.name, styles: draft.styles.map((style) => style.name) };
   const jobs = [];
   for (const variant of variants) {
     const options = drafting.requested(variant);
     if (variant.profile) delete options.layer_weights;
-    const job = await submitJob({ content, styles, options, metadata });
+    const job = await submitJob({ content, styles, init, options, metadata });
     remember(job);
     jobs.push(job);
   }
@@ -182,7 +197,8 @@ async function sent(variants) {
 }
 
 function missing({ zones }) {
-  const lacking = [[draft.content, zones.content, "Choose a photo first."], [draft.styles.length, zones.style, "Choose a painting first."]]
+  const lacking = [[draft.content, zones.content, "Choose a photo first."], [draft.styles.length, zones.style, "Choose a painting first."],
+    [draft.init || zones.init.element.hidden, zones.init, "Choose the picture to begin with."]]
     .filter(([given]) => !given);
   lacking.forEach(([, zone, text]) => zone.fail(text));
   lacking[0]?.[1].input.focus();
@@ -193,6 +209,7 @@ function missing({ zones }) {
 function clear({ zones, controls, layersError, runBar }) {
   zones.content.fail(null);
   zones.style.fail(null);
+  zones.init.fail(null);
   controls.forEach((each) => each.fail(null));
   layersError.hidden = true;
   runBar.error.hidden = true;
@@ -219,6 +236,7 @@ function refuse(screen, problem, general) {
 function placeOf({ zones, controls, layersError }, pointer) {
   const [, part, option] = pointer.split("/");
   if (part === "content") return zones.content;
+  if (part === "init_image") return zones.init;
   if (part === "style" || option === "style_blend") return zones.style;
   if (option === "layer_weights" || option === "profile") {
     return { fail: (detail) => { layersError.textContent = detail; layersError.hidden = !detail; } };
