@@ -1,6 +1,5 @@
 """The page for everyone: without a mouse, without seeing it, on any width, with little to load, with a key."""
 
-import re
 from pathlib import Path
 
 import httpx
@@ -135,17 +134,3 @@ def test_a_service_with_keys_is_asked_with_the_key_that_was_entered(page, settin
         page.get_by_role("link", name="History").click()
         expect(page.get_by_text("Nothing was painted yet.")).to_be_visible()
         page.goto("about:blank")
-
-
-def test_the_page_is_kept_until_it_changes_and_held_to_its_origin(studio):
-    page = httpx.get(studio.url)
-    script = re.search(r'src="(web/\w+/js/main\.js)"', page.text).group(1)
-    assert page.headers["cache-control"] == "no-cache"
-    assert "immutable" in httpx.get(f"{studio.url}/{script}").headers["cache-control"]
-    stale = httpx.get(f"{studio.url}/web/0123/js/main.js")
-    assert (stale.status_code, stale.headers["cache-control"]) == (200, "no-cache")
-    for answer in (page, stale):
-        policy = answer.headers["content-security-policy"]
-        assert "default-src 'self'" in policy
-        assert "unsafe" not in policy
-    assert httpx.get(f"{studio.url}/web/0123/../../app.py").status_code == 404

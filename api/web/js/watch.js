@@ -64,7 +64,8 @@ export function watch(first, known, inputs, signal) {
       const place = now.queue_position;
       bar.removeAttribute("value");
       replace(line, place > 1 ? `Number ${place} in the queue` : "Next in the queue");
-      replace(detail, "It starts as soon as a worker is free.");
+      const eta = now.progress.eta_seconds;
+      replace(detail, eta === null ? "It starts as soon as a worker is free." : `Finished in about ${duration(eta)}, as far as one can tell.`);
     } else if (now.status === "processing") {
       if (waits) announce("A worker has begun.");
       progress(now.progress);
