@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test check train gallery screenshots lock clean
+.PHONY: help install demo up test chaos check train gallery screenshots lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -27,6 +27,9 @@ up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--po
 
 test: $(INSTALLED)  ## every test (ARGS="-k cancel")
 	@$(BIN)/pytest $(ARGS)
+
+chaos: $(INSTALLED)  ## kill every role at work, and print the table (STRATA_CHAOS_ROUNDS=10)
+	@$(BIN)/pytest tests/chaos -s $(ARGS)
 
 check: $(INSTALLED)  ## lint, types and import rules
 	$(BIN)/ruff check .
