@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=160, help="longer side of each drawing, pixels")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--no-speed", action="store_true", help="leave the times out, on a busy machine")
+    parser.add_argument("--no-sheets", action="store_true", help="leave the pictures to look at out")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(asked.threads)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -92,9 +93,10 @@ def _evaluate(name: str, network: Network, asked: argparse.Namespace) -> dict[st
     drawn, found["inversion SSIM"] = measures.inversion(network, photos, asked.side, asked.steps)
     sheet([drawn], asked.side).save(asked.out / f"{label}-inversion.png")
     textures = [to_tensor(paint(n, (256, 256), PAINTED_SEED)) for n in SYNTHESISED]
-    made = [measures.synthesis(network, texture, asked.side, asked.steps) for texture in textures]
-    sheet([textures, made], asked.side).save(asked.out / f"{label}-synthesis.png")
-    sheet(transfers(network, asked.side, asked.steps), asked.side).save(asked.out / f"{label}-transfer.png")
+    if not asked.no_sheets:
+        made = [measures.synthesis(network, texture, asked.side, asked.steps) for texture in textures]
+        sheet([textures, made], asked.side).save(asked.out / f"{label}-synthesis.png")
+        sheet(transfers(network, asked.side, asked.steps), asked.side).save(asked.out / f"{label}-transfer.png")
     if not asked.no_speed:
         style = textures[0]
         for size in (256, 512):
