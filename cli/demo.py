@@ -24,7 +24,7 @@ from cli.up import Weights
 from core.settings import Settings
 
 PHOTO: Final = "chelsea"
-PAINTING: Final = "starlit"
+PAINTING: Final = "ember"
 READY_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 40
