@@ -54,13 +54,14 @@ class Painted:
 def main() -> None:
     """Write a PNG for each screen, width and scheme, and the README's."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="vgg19")
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--iterations", type=int, default=120)
     parser.add_argument("--weights", default="auto")
     asked = parser.parse_args()
     ALL.mkdir(parents=True, exist_ok=True)
     with _service(asked.weights) as url, Client(url) as client, sync_playwright() as playwright:
-        painted = _painted(client, asked.size, asked.iterations)
+        painted = _painted(client, asked.iterations, size=asked.size, network=asked.network)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for width in WIDTHS:
             for scheme in SCHEMES:
@@ -84,10 +85,10 @@ def _service(weights: str) -> Iterator[str]:
         yield service.url
 
 
-def _painted(client: Client, size: int, iterations: int) -> Painted:
+def _painted(client: Client, iterations: int, **same: Any) -> Painted:
     def submit(**options: Any) -> str:
         pictures = FOLDER / "chelsea.jpg", FOLDER / "starlit.jpg"
-        return client.submit(*pictures, size=size, metadata=NAMED, **options).id
+        return client.submit(*pictures, metadata=NAMED, **same, **options).id
 
     jobs = tuple(submit(profile=profile, iterations=iterations) for profile in PROFILES)
     for job in jobs:

@@ -31,8 +31,8 @@ function said({ parts, network, detail }) {
   if (network.weights.startsWith("imagenet")) return { tone: "real", text: `Drawn by the published ${network.network.toUpperCase()}, on ${network.device}.` };
   return {
     tone: "own",
-    text: "Drawn by Strata’s own small network: good strokes, several times faster than the published VGG-19.",
-    more: "Get the reference look",
+    text: "Drawn by Strata’s own small network. The published VGG-19 gives the reference look.",
+    more: "How to get it",
   };
 }
 

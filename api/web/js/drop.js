@@ -34,6 +34,7 @@ export function dropZone({ title, hint, name, multiple, samples, add, remove, bl
     element.classList.toggle("empty", given.length === 0);
     element.classList.toggle("several", given.length > 1);
     pictures.replaceChildren(...given.map((picture, at) => tile(picture, at, given)));
+    if (given.length > 1) filled(given);
     const again = multiple ? "Add another" : "Choose another";
     prompt.replaceChildren(...(given.length
       ? [h("span", {}, again)]
@@ -51,12 +52,15 @@ export function dropZone({ title, hint, name, multiple, samples, add, remove, bl
           oninput: (event) => blend(at, event.target.valueAsNumber) })));
   }
 
+  const filled = (given) => pictures.querySelectorAll(".blend input").forEach((slider, at) => slider.style.setProperty("--at", `${given[at].blend * 100}%`));
+
   return {
     element,
     input,
     show,
     /** Only the shares changed: the slider that is being moved must stay. */
     showShares: (given) => {
+      filled(given);
       const total = given.reduce((sum, each) => sum + each.blend, 0);
       pictures.querySelectorAll(".blend").forEach((part, at) => {
         part.querySelector("span").textContent = percent(total ? given[at].blend / total : 0);

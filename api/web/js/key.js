@@ -21,6 +21,7 @@ function forget() {
 }
 
 function dialog(problem) {
+  document.getElementById("key").hidden = false; // this service has keys
   const input = h("input", { id: "key-input", type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const keep = h("input", { type: "checkbox" });
   const form = h("form", { method: "dialog", class: "stack" },

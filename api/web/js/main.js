@@ -3,7 +3,7 @@
 import { Problem } from "./api.js";
 import { bannerKept } from "./banner.js";
 import { h, heading } from "./dom.js";
-import { askForKey } from "./key.js";
+import { askForKey, key } from "./key.js";
 
 const SCREENS = [
   { name: "studio", pattern: /^\/?$/, load: () => import("./studio.js") },
@@ -55,7 +55,9 @@ function failed(problem) {
     h("p", {}, h("button", { type: "button", class: "primary", onclick: arrive }, "Try again"), " ", h("a", { href: "#/" }, "Back to the start"))));
 }
 
-document.getElementById("key").addEventListener("click", async () => {
+const change = document.getElementById("key");
+change.hidden = !key();
+change.addEventListener("click", async () => {
   if (await askForKey()) arrive();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
