@@ -70,7 +70,7 @@ def main() -> None:
         browser.close()
     README.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(ALL / "look-laptop-light.png") as shot:
-        shot.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(README, optimize=True)
+        shot.convert("RGB").save(README, optimize=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ const TOP = 8;
 const BOTTOM = 22;
 const MOST_POINTS = 300; // more than that no screen shows
 const UNSETTLED = 3; // the first evaluations: a run that begins at the photo has almost no content loss there
+const FEWEST = 20; // iterations on the axis
 const CONTENT = "content";
 
 /** { element, show(points, iterations) }; a point is { iteration, content, style_by_layer }. */
@@ -31,7 +32,8 @@ export function lossChart(known, layers) {
   const element = h("div", { class: "chart" }, plot, legend);
   let shown = { points: [], x: null };
 
-  function show(points, iterations) {
+  function show(points, planned) {
+    const iterations = reached(points.at(-1).iteration, planned);
     const seen = thinned(points);
     const settled = seen.length > UNSETTLED * 2 ? seen.slice(UNSETTLED) : seen;
     const all = settled.flatMap((point) => series.map(({ of }) => of(point))).filter((value) => value > 0);
@@ -47,7 +49,7 @@ export function lossChart(known, layers) {
     });
     shown = { points, x };
     tell(points.at(-1));
-    plot.setAttribute("aria-label", `Losses after ${points.at(-1).iteration} of ${iterations} iterations; the table has the values`);
+    plot.setAttribute("aria-label", `Losses after ${points.at(-1).iteration} of ${planned} iterations; the table has the values`);
   }
 
   function tell(point) {
@@ -69,6 +71,13 @@ export function lossChart(known, layers) {
     if (shown.points.length) tell(shown.points.at(-1));
   });
   return { element, show };
+}
+
+/** Where the axis ends: the plan, halved as long as the run is not even half as far. */
+function reached(now, planned) {
+  let end = planned;
+  while (end / 2 > Math.max(now, FEWEST)) end /= 2;
+  return end;
 }
 
 function thinned(points) {
