@@ -21,7 +21,7 @@ from core.jobs.record import JobRecord
 log = logging.getLogger(__name__)
 
 WORTH: Final = 50
-"""A checkpoint may cost one part in so many of the time since the one before: 2 %."""
+"""Checkpoints, the next one included, may cost one part in so many of the run's time so far: 2 %."""
 
 _BYTES_PER_SECOND: Final = 200e6
 """A slow pace of taking and writing one: what the first, or one larger than those measured, is expected to cost."""
@@ -44,7 +44,8 @@ class Checkpoints:
         self._shortest = shortest_seconds
         self._steps = 0
         self._cost = 0.0
-        self._last = monotonic()
+        self._begun = monotonic()
+        self._last = self._begun
 
     def latest(self) -> Checkpoint | None:
         """What the newest run before this one put aside. None, and perhaps `warning`, if there is nothing of use."""
@@ -70,8 +71,8 @@ class Checkpoints:
     def due(self) -> bool:
         """Whether it is time for the next one. Call it once after each step."""
         self._steps += 1
-        cost = max(self._cost, self._expected_bytes() / _BYTES_PER_SECOND)
-        return monotonic() - self._last >= max(self._shortest, WORTH * cost)
+        now, cost = monotonic(), max(self._cost, self._expected_bytes() / _BYTES_PER_SECOND)
+        return now - self._last >= self._shortest and now - self._begun >= WORTH * (self.seconds + cost)
 
     def save(self, take: Callable[[], Checkpoint]) -> None:
         """Put the run aside as it is now. A disk that cannot take it is no reason to end the run."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from cli.roles import courier_command, worker_command
 from core.jobs.record import JobRecord
@@ -111,8 +112,9 @@ class Floor:
 
 
 @pytest.fixture
-def floor(settings: Settings, service: JobService, tmp_path: Path) -> Iterator[Floor]:
+def floor(settings: Settings, service: JobService, redis: Redis, tmp_path: Path) -> Iterator[Floor]:
     """Workers and couriers with a short lease, which end with the test."""
     floor = Floor(settings.model_copy(update={"lease_seconds": 2.0}), service, tmp_path)
     yield floor
     floor.end()
+    floor.until(lambda: not redis.info("clients")["blocked_clients"])  # or the dead would get the next test's messages
