@@ -26,7 +26,7 @@ up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--po
 	@$(BIN)/strata up $(ARGS)
 
 test: $(INSTALLED)  ## every test (ARGS="-k cancel")
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: $(INSTALLED)  ## kill every role at work, and print the table (STRATA_CHAOS_ROUNDS=10)
 	@$(BIN)/pytest tests/chaos -s $(ARGS)
