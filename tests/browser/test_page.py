@@ -111,6 +111,7 @@ def test_a_lost_connection_is_said_and_resumed(studio, stack):
     page = studio.open(iterations=LONG)
     studio.choose()
     studio.run()
+    expect(page.locator("img[data-preview=yes]")).to_be_visible()  # so the stream is open
     line = page.locator(".progress-line")
     expect(line).to_have_text(re.compile(r"^[1-9]\d* of"))
     with page.expect_request("**/events") as resumed:
