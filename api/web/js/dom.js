@@ -1,4 +1,4 @@
-/** Elements, announcements and small helpers that every screen uses. */
+/** Elements, announcements and the small functions that every screen uses. */
 
 /** An element: h("button", { class: "quiet", onclick: save, disabled: busy }, "Save"). */
 export function h(tag, given = {}, ...children) {
