@@ -117,8 +117,22 @@ MaskMap = Annotated[
 _STYLES_ARE: Final = f"One to {MAX_STYLES} pictures whose style to take"
 
 
+_JSON_TEXT: Final = WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
+"""A part of a form that is left empty unless asked for. As an object, Swagger UI would fill it with an example."""
+
+
+def _left_out(schema: dict[str, Any]) -> None:
+    """A form knows no null: a part is there or not. Swagger UI would send the word, or the example."""
+    for field in schema["properties"].values():
+        if field.get("default", ...) is None:
+            del field["default"]
+            field.pop("examples", None)
+
+
 class JobForm(BaseModel):
     """A job as multipart/form-data. A picture is a file, or text: `sha256:…` of one that is stored, or `https://…`."""
+
+    model_config = ConfigDict(json_schema_extra=_left_out)
 
     # For the document only: the parts are read in api.submission.
     content: Annotated[BinaryFile, Field(description=_CONTENT_IS)]
@@ -127,13 +141,13 @@ class JobForm(BaseModel):
         Field(description=f"{_STYLES_ARE}; repeat the part for more.", min_length=1, max_length=MAX_STYLES),
     ]
     mask: Annotated[BinaryFile | SkipJsonSchema[None], Field(description=_MASK_IS)] = None
-    mask_map: MaskMap = None
+    mask_map: Annotated[MaskMap, _JSON_TEXT] = None
     init_image: Annotated[BinaryFile | SkipJsonSchema[None], Field(description=_INIT_IS)] = None
     options: Options = Field({}, description=_OPTIONS_ARE, examples=[_OPTIONS_EXAMPLE])
     priority: PriorityText = Priority.NORMAL.value
     metadata: Metadata = {}
-    expires_in: ExpiresIn = None
-    webhook: Annotated[WebhookPart, Field(description=_WEBHOOK_IS)] = None
+    expires_in: Annotated[ExpiresIn, WithJsonSchema({"type": "string", "contentMediaType": "text/plain"})] = None
+    webhook: Annotated[WebhookPart, Field(description=_WEBHOOK_IS), _JSON_TEXT] = None
 
 
 class PictureSource(BaseModel):

@@ -90,7 +90,9 @@ def test_an_input_has_a_hash_for_an_id_or_is_missing(artifacts: FolderArtifacts,
 
 
 @pytest.mark.parametrize(
-    ("job_id", "name"), [("..", RESULT), ("", RESULT), (JOB, "../result.png"), (JOB, "/etc/passwd"), (JOB, "")]
+    ("job_id", "name"),
+    [("..", RESULT), ("", RESULT), (JOB, "../result.png"), (JOB, "/etc/passwd"), (JOB, "")],
+    ids=["parent as job", "no job", "parent as name", "absolute name", "no name"],
 )
 def test_a_path_is_never_built_from_anything_else(
     artifacts: FolderArtifacts, folder: Path, job_id: str, name: str

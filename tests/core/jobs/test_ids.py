@@ -44,6 +44,7 @@ def test_what_was_made_is_recognised() -> None:
         new_job_id(NOON) + "\n",
         " " + new_job_id(NOON),
     ],
+    ids=["empty", "path", "short", "zero", "random", "capitals", "line end", "space"],
 )
 def test_anything_else_is_not(text: str) -> None:
     assert not is_job_id(text)
