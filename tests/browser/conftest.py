@@ -20,7 +20,7 @@ from api.app import create_app
 from core.jobs.queue import StylizeQueue
 from core.settings import Settings
 
-PATIENCE = float(os.environ.get("PATIENCE", "120"))  # guards against a hang only
+PATIENCE = float(os.environ.get("PATIENCE", "60"))  # guards against a hang only
 QUICK = {"network": "strata-small", "size": 64, "iterations": 12, "preview_every": 2, "dtype": "float32"}
 """Overrides of a run of a second or so, as the page keeps them."""
 
@@ -37,18 +37,24 @@ ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+def chromium() -> Path:
+    """Where Chromium is. Without one the tests skip; in CI they fail."""
     if not CHROMIUM.exists():
         reason = f"there is no Chromium at {CHROMIUM}; set CHROMIUM"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    return CHROMIUM
+
+
+@pytest.fixture(scope="module")  # its event loop must not outlive the file: others run their own
+def browser(chromium: Path) -> Iterator[Browser]:
+    """A headless Chromium."""
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -133,9 +139,7 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(
-    browser: Browser, start_redis: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+def stack(chromium: Path, start_redis: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack for all tests of the page."""
     stack = Stack(start_redis(), tmp_path_factory.mktemp("stack"))
     try:
