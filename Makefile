@@ -33,7 +33,7 @@ chaos: $(INSTALLED)  ## kill every role at work, and print the table (STRATA_CHA
 
 check: $(INSTALLED)  ## lint, types and import rules
 	$(BIN)/ruff check .
-	$(BIN)/mypy core api worker cli samples
+	$(BIN)/mypy core api worker cli samples tools training benchmarks
 	$(BIN)/lint-imports
 
 train: $(INSTALLED)  ## how our own small network was made

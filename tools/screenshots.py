@@ -87,8 +87,8 @@ def _service(weights: str) -> Iterator[str]:
 
 def _painted(client: Client, iterations: int, **same: Any) -> Painted:
     def submit(**options: Any) -> str:
-        pictures = FOLDER / "chelsea.jpg", FOLDER / "starlit.jpg"
-        return client.submit(*pictures, metadata=NAMED, **same, **options).id
+        photo, painting = FOLDER / "chelsea.jpg", FOLDER / "starlit.jpg"
+        return client.submit(photo, painting, metadata=NAMED, **{**same, **options}).id
 
     jobs = tuple(submit(profile=profile, iterations=iterations) for profile in PROFILES)
     for job in jobs:
