@@ -11,6 +11,7 @@ from typing import Any, Final
 from PIL import Image
 
 from api.negotiate import first_accepted
+from core.provenance import Provenance
 
 
 class ImageFormat(StrEnum):
@@ -51,12 +52,15 @@ def asked_for(name: ImageFormat | None, accept: str | None) -> ImageFormat:
 
 
 def encode(png: bytes, wanted: ImageFormat) -> bytes:
-    """A finished picture in another format; PNG passes through untouched."""
+    """A finished picture in another format, with its colour profile and how it was made; PNG passes untouched."""
     if wanted is ImageFormat.PNG:
         return png
     out = io.BytesIO()
+    made = Provenance.read(png)
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        picture.convert("RGB").save(out, wanted.value, **ENCODINGS[wanted].settings)
+        kept = {"icc_profile": picture.info.get("icc_profile"), "exif": made.exif() if made else None}
+        settings = ENCODINGS[wanted].settings | {name: value for name, value in kept.items() if value is not None}
+        picture.convert("RGB").save(out, wanted.value, **settings)
     return out.getvalue()
 
 

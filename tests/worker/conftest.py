@@ -5,18 +5,27 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from redis import Redis
 
+from api.app import create_app
 from cli.roles import courier_command, worker_command
+from core.jobs.artifacts import open_artifacts
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService, Submission
+from core.jobs.store import JobStore
 from core.settings import Settings
+from worker.drain import Drain
+from worker.studio import Studio
+from worker.stylize import carry_out
+from worker.workshop import Workshop
 
 Submit = Callable[..., JobRecord]
+Serving = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +127,31 @@ def floor(settings: Settings, service: JobService, redis: Redis, tmp_path: Path)
     yield floor
     floor.end()
     floor.until(lambda: not redis.info("clients")["blocked_clients"])  # or the dead would get the next test's messages
+
+
+@pytest.fixture
+def url(settings: Settings, serving: Serving) -> Iterator[str]:
+    with serving(create_app(settings)) as url:
+        yield url
+
+
+@pytest.fixture
+def working(settings: Settings, redis: Redis) -> Iterator[None]:
+    """Carries out whatever is queued, as a worker would."""
+    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
+    store = JobStore(redis, keep_seconds=3600)
+    workshop = Workshop(
+        studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5, drain=Drain()
+    )
+    over = Event()
+
+    def work() -> None:
+        while not over.wait(0.05):
+            for key in redis.scan_iter("strata:job:*"):
+                carry_out(key.decode().rpartition(":")[2], workshop)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join(30)

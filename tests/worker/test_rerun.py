@@ -1,56 +1,19 @@
 """`strata rerun` against a real API, with the work done in this process: the same bytes again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
-from redis import Redis
 from typer.testing import CliRunner
 
-from api.app import create_app
 from cli.client import Client
 from cli.main import app
-from core.jobs.artifacts import open_artifacts
 from core.jobs.service import JobService
-from core.jobs.store import JobStore
-from core.settings import Settings
-from worker.drain import Drain
-from worker.studio import Studio
-from worker.stylize import carry_out
-from worker.workshop import Workshop
+from core.provenance import Provenance
 
 Serving = Callable[..., AbstractContextManager[str]]
-
-
-@pytest.fixture
-def url(settings: Settings, serving: Serving) -> Iterator[str]:
-    with serving(create_app(settings)) as url:
-        yield url
-
-
-@pytest.fixture
-def working(settings: Settings, redis: Redis) -> Iterator[None]:
-    """Carries out whatever is queued, as a worker would."""
-    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
-    store = JobStore(redis, keep_seconds=3600)
-    workshop = Workshop(
-        studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5, drain=Drain()
-    )
-    over = Event()
-
-    def work() -> None:
-        while not over.wait(0.05):
-            for key in redis.scan_iter("strata:job:*"):
-                carry_out(key.decode().rpartition(":")[2], workshop)
-
-    thread = Thread(target=work, daemon=True)
-    thread.start()
-    yield
-    over.set()
-    thread.join(30)
 
 
 def rerun(*arguments: str) -> Any:
@@ -100,6 +63,14 @@ def test_pictures_the_service_no_longer_has_are_asked_for_and_checked(
     )
     assert given.exit_code == 0, given.output
     assert Path(output).read_bytes() == picture.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_another_format_tells_the_same_story(picture: Path, url: str, tmp_path: Path, kind: str) -> None:
+    with Client(url) as client:
+        job = client._call("GET", "/v1/jobs").json()["items"][0]["id"]
+        other = client._call("GET", f"/v1/jobs/{job}/image?format={kind}").content
+    assert Provenance.read(other) == Provenance.read(picture.read_bytes())
 
 
 def test_a_changed_option_gives_another_picture(picture: Path, url: str, tmp_path: Path) -> None:
