@@ -35,11 +35,11 @@ PAGE: Final = "gallery.md"
 FOLDER: Final = "gallery"
 MEASURES: Final = "measures.json"
 
-PHOTO: Final = "astronaut"
-PAINTING: Final = "starlit"
+PHOTO: Final = "chelsea"
+PAINTING: Final = "ember"
 NETWORK: Final = "strata"
 SIZE: Final = 320
-ITERATIONS: Final = 100
+ITERATIONS: Final = 120
 """At most so many: presets that ask for thousands would take hours on a processor. The page says so beside each."""
 JPEG_QUALITY: Final = 84
 LOG_EVERY: Final = 25
@@ -174,10 +174,11 @@ Style distances compare only between pictures of one network.
 """
 
 _PROFILES: Final = """\
-The same run three times; only the ratios of the five style layers differ. They lie closer together than their names
-suggest: from this start, and with so little content weight, a run nearly matches the painting at every layer under any
-of the ratios. Towards abstract more of the photo's palette stays, and its shapes give way more (the content distance
-rises); towards fine grain the palette comes through and the shapes stay.
+The same run three times; only the ratios of the five style layers differ. Fine grain takes the painting's colours and
+the run of its bristles most fully; towards abstract the colours matter less, patches and bands lie together as in the
+painting, and the photo's own shapes give way more (the content distance rises). The steps are plain here and smaller
+on pictures that resemble each other: from this start, and with so little content weight, a run comes near the painting
+at every layer under any of the ratios.
 """
 
 _PRESETS: Final = """\
