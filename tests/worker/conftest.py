@@ -64,9 +64,14 @@ class Process:
 
     @property
     def child(self) -> int:
-        """The process that does the work; 0 while there is none."""
-        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text().split()
-        return int(children[0]) if children else 0
+        """The process that does the work, waited for while there is none: killing 0 would end the tests themselves."""
+        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children")
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if found := children.read_text().split():
+                return int(found[0])
+            time.sleep(0.02)
+        raise LookupError("the worker has no child")
 
     def end(self) -> None:
         """The process and all that it started."""
