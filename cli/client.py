@@ -80,19 +80,31 @@ class Client:
         content: Source,
         styles: Source | Sequence[Source],
         *,
+        mask: Source | None = None,
+        mask_map: Mapping[str, int] | None = None,
+        init_image: Source | None = None,
         priority: str = "normal",
         metadata: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Job:
         """Queue a job: paint `content` in the manner of `styles`. Options are those of GET /v1/options.
 
-        Raises OSError when a file cannot be read.
+        mask: flat colours that say where each style goes, `mask_map` which colour is which: {"#ff0000": 0}.
+        init_image: what to begin with, for `init="upload"`. Raises OSError when a file cannot be read.
         """
         several = [styles] if isinstance(styles, str | Path | bytes) else styles
         parts = [("content", _part(content)), *(("style", _part(style)) for style in several)]
+        named = {"mask": mask, "init_image": init_image}
+        parts += [(name, _part(source)) for name, source in named.items() if source is not None]
         texts = {"options": json.dumps(options), "priority": priority, "metadata": json.dumps(metadata or {})}
+        texts |= {"mask_map": json.dumps(mask_map)} if mask_map is not None else {}
         parts += [(name, (None, text)) for name, text in texts.items()]
         return _job(self._call("POST", "/v1/jobs", files=parts))
+
+    def upload(self, picture: Source) -> Stored:
+        """Send a picture once; the id stands for it in any number of jobs. The same picture again has the same id."""
+        answer = self._call("POST", "/v1/images", files={"image": _part(picture)})
+        return Stored(answer.json()["id"])
 
     def get(self, job: Job | str) -> Job:
         """The job as it is now."""

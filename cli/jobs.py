@@ -33,6 +33,18 @@ def submit(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any option, as often as needed: --set size=256"),
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where each style goes: a picture of flat colours, a colour a style.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    mask_map: Annotated[
+        str | None, typer.Option(metavar="JSON", help='Which colour is which style: {"#ff0000": 0, "#0000ff": 1}')
+    ] = None,
+    begin: Annotated[
+        Path | None, typer.Option(help="A picture to begin with, in place of the photo.", exists=True, dir_okay=False)
+    ] = None,
     priority: Annotated[str, typer.Option(help="high, normal or low.")] = "normal",
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Stay until the picture is there.")] = False,
     output: Output = None,
@@ -43,8 +55,12 @@ def submit(
     options = parse_settings(settings or [])
     named = {"profile": profile, "preset": preset}
     options |= {name: value for name, value in named.items() if value is not None}
+    options |= {"init": "upload"} if begin else {}
+    mapping = colours(mask_map)
     with Client(url, api_key) as client:
-        job = client.submit(content, styles, priority=priority, **options)
+        job = client.submit(
+            content, styles, mask=mask, mask_map=mapping, init_image=begin, priority=priority, **options
+        )
         show.out.print(job.id, highlight=False)
         if wait or output:
             follow(client, job.id, output)
@@ -88,6 +104,15 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
                 raise typer.BadParameter(f"{name}: {step} already has a value", param_hint="--set")
         place[last] = _value(text)
     return options
+
+
+def colours(text: str | None) -> dict[str, int] | None:
+    """A mask map from its JSON; the service says what is wrong with its colours."""
+    if text is None:
+        return None
+    if not isinstance(colours := _value(text), dict):
+        raise typer.BadParameter(f"{text!r} is not a JSON object of colours", param_hint="--mask-map")
+    return colours
 
 
 def _value(text: str) -> Any:

@@ -84,6 +84,8 @@ class Job(Value):
     metadata: dict[str, Any] = Field(default_factory=dict)
     content: Picture
     styles: tuple[StylePicture, ...]
+    mask: Picture | None = None
+    init_image: Picture | None = None
     options: dict[str, Any]
     progress: Progress
     outcome: str | None = None

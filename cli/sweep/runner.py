@@ -4,12 +4,13 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from cli.client import PATIENCE_SECONDS, ApiProblem, Client, StrataError, Unreachable
 from cli.models import Job
 from cli.sweep.grid import Trial
 from cli.sweep.ledger import Ledger, Result
+from cli.sweep.uploads import Uploads, about_pictures
 
 POLL_SECONDS: Final = 0.5
 PAUSE_SECONDS: Final = 5.0
@@ -45,9 +46,13 @@ class Runner:
     priority: str
     at_once: int
     poll: float = POLL_SECONDS
+    _uploads: Uploads = field(init=False)
     _running: dict[Trial, Job] = field(default_factory=dict, init=False)
     _not_before: float = field(default=0.0, init=False)
     _heard: float = field(default_factory=time.monotonic, init=False)
+
+    def __post_init__(self) -> None:
+        self._uploads = Uploads(self.client)
 
     def run(self, trials: Sequence[Trial]) -> Iterator[Result]:
         """Each trial's result as it comes; those of an earlier run at once.
@@ -97,10 +102,21 @@ class Runner:
                 if problem.status not in GONE:
                     raise
         metadata = {"sweep": self.ledger.sweep, "trial": trial.name, **trial.values}
-        styles = [style.data for style in trial.styles]
-        job = self.client.submit(trial.content.data, styles, priority=self.priority, metadata=metadata, **trial.options)
+        job = self._submitted(trial, metadata)
         self.ledger.note(trial, job.id)
         return job
+
+    def _submitted(self, trial: Trial, metadata: Mapping[str, Any]) -> Job:
+        """Queue the trial. Pictures the service has dropped meanwhile are sent once more."""
+        for last in (False, True):
+            try:
+                content, *styles = map(self._uploads.stored, (trial.content, *trial.styles))
+                return self.client.submit(content, styles, priority=self.priority, metadata=metadata, **trial.options)
+            except ApiProblem as problem:
+                if last or not about_pictures(problem):
+                    raise
+                self._uploads.forget()
+        raise AssertionError("the second try returns or raises")
 
     def _finished(self) -> Iterator[Result]:
         """Look at every job; yields those that are over."""

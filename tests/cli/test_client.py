@@ -35,6 +35,13 @@ def test_pictures_are_paths_or_bytes_and_styles_keep_their_order(
     assert [style.id for style in job.styles] == [client.submit(photo, painting).styles[0].id, job.content.id]
 
 
+def test_a_picture_is_uploaded_once_and_named_in_many_jobs(client: Client, photo: bytes, painting: bytes) -> None:
+    content, style = client.upload(photo), client.upload(painting)
+    assert client.upload(photo) == content
+    jobs = [client.submit(content, [style], seed=seed) for seed in (1, 2)]
+    assert {(job.content.id, job.styles[0].id) for job in jobs} == {(content, style)}
+
+
 def test_a_refusal_names_every_field_that_is_wrong(client: Client, photo: bytes) -> None:
     with pytest.raises(ApiProblem) as refusal:
         client.submit(photo, b"not a picture", size=10, unheard_of=1)

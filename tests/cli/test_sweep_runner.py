@@ -3,9 +3,11 @@
 import io
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from rich.console import Console
 
 from cli.client import ApiProblem, Client
@@ -14,6 +16,8 @@ from cli.sweep.display import SweepBar
 from cli.sweep.grid import Picture, Trial
 from cli.sweep.ledger import Ledger, Result
 from cli.sweep.runner import Runner
+from core.jobs.artifacts import open_artifacts
+from core.jobs.pictures import Pictures
 from core.settings import Settings
 
 
@@ -88,6 +92,32 @@ def test_jobs_carry_the_sweeps_name_and_their_place_in_it(client: Client, trials
     (ended,) = runner(client, tmp_path, Impatient(client)).run(trials[:1])
     assert ended.job is not None
     assert client.get(ended.job).metadata == {"sweep": "try", "trial": trials[0].name, "seed": "1"}
+
+
+def test_each_picture_is_sent_once_however_many_jobs_use_it(
+    client: Client, trials: list[Trial], tmp_path: Path
+) -> None:
+    sent: list[tuple[str, bytes]] = []
+    client._http.event_hooks["request"] = [lambda request: sent.append((request.url.path, request.read()))]
+    ended = list(runner(client, tmp_path, Impatient(client)).run(trials))
+    assert [path for path, _ in sent].count("/v1/images") == 2  # the photo and the painting, for three jobs
+    assert [b"PNG" in body for path, body in sent if path == "/v1/jobs"] == [False] * 3
+    assert len({result.job.content.id for result in ended if result.job}) == 1
+
+
+def test_pictures_that_the_service_dropped_meanwhile_are_sent_again(
+    client: Client, trials: list[Trial], tmp_path: Path, redis: Redis, settings: Settings
+) -> None:
+    uploads = Pictures(redis, open_artifacts(settings.artifacts), keep_seconds=1)
+
+    class Dropping(Impatient):
+        def ended(self, result: Result) -> None:
+            assert result.job is not None
+            client._call("DELETE", f"/v1/jobs/{result.job.id}")
+            assert uploads.expire(datetime.now(UTC) + timedelta(days=400), 10) in (0, 2)
+
+    ended = list(runner(client, tmp_path, Dropping(client)).run(trials))
+    assert [result.status for result in ended] == ["canceled"] * 3
 
 
 def test_an_interrupted_sweep_goes_on_with_the_jobs_it_had(client: Client, trials: list[Trial], tmp_path: Path) -> None:

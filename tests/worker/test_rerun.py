@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from cli.client import Client
@@ -63,6 +64,48 @@ def test_pictures_the_service_no_longer_has_are_asked_for_and_checked(
     )
     assert given.exit_code == 0, given.output
     assert Path(output).read_bytes() == picture.read_bytes()
+
+
+def test_a_mask_and_a_picture_to_begin_with_are_part_of_it(
+    url: str, working: None, service: JobService, photo: bytes, painting: bytes, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    mask, colours = tmp_path / "mask.png", '{"#ff0000": 0, "#0000ff": 1}'
+    halves = Image.new("RGB", (96, 64), "red")
+    halves.paste("blue", (0, 0, 48, 64))
+    halves.save(mask)
+    files = {"photo.png": photo, "one.png": painting, "two.png": photo}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    one, two, begin = (str(tmp_path / name) for name in ("one.png", "two.png", "one.png"))
+    made, output = tmp_path / "made.png", str(tmp_path / "again.png")
+    settings = [part for name, value in quick.items() for part in ("--set", f"{name}={value}")]
+    more = ("--mask", str(mask), "--mask-map", colours, "--begin", begin)
+    drawn = CliRunner().invoke(
+        app,
+        ["submit", str(tmp_path / "photo.png"), one, two, *more, *settings, "-o", str(made), "--url", url],
+    )
+    assert drawn.exit_code == 0, drawn.output
+    found = Provenance.read(made.read_bytes())
+    assert found is not None
+    assert found.mask is not None
+    assert (found.init_image, found.options["init"]) == (found.styles[0], "upload")
+
+    again = rerun(str(made), "-o", output, "--url", url)
+    assert again.exit_code == 0, again.output
+    assert Path(output).read_bytes() == made.read_bytes()
+
+    with Client(url) as client:
+        for job in client._call("GET", "/v1/jobs").json()["items"]:
+            service.delete(job["id"])
+    missing = rerun(str(made), "-o", output, "--url", url)
+    assert missing.exit_code == 1
+    assert all(f"--{name} FILE" in missing.output for name in ("content", "style", "mask", "begin"))
+    pictures = ["--content", str(tmp_path / "photo.png"), "--style", one, "--style", two, "--begin", begin]
+    swapped = rerun(str(made), "-o", output, "--url", url, *pictures, "--mask", str(mask))
+    assert "not the pictures it was made from" in swapped.output  # unnamed, blue comes before red
+    given = rerun(str(made), "-o", output, "--url", url, *pictures, "--mask", str(mask), "--mask-map", colours)
+    assert given.exit_code == 0, given.output
+    assert Path(output).read_bytes() == made.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
