@@ -19,7 +19,7 @@ from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
 from api.observe import Observed
 from api.render import LOOKED_AT
-from api.routes import events, images, jobs, meta, outputs, page, webhooks
+from api.routes import events, images, jobs, meta, outputs, page, submit, webhooks
 from core import logs
 from core.jobs.callbacks import Callbacks
 from core.jobs.egress import Egress
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, responses=openapi.OTHERWISE)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI documents it
-    for routes in (jobs, outputs, events, images, webhooks, meta):
+    for routes in (submit, jobs, outputs, events, images, webhooks, meta):
         app.include_router(routes.router)
     page.install(app)
     pages.install(app)

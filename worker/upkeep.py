@@ -69,9 +69,7 @@ class Upkeep:
                 self._pictures.release([picture_id], owner, needed_by)
                 gone += 1
         for picture_id in self._artifacts.inputs(before):
-            if not self._pictures.needed(picture_id):
-                self._artifacts.delete_input(picture_id)
-                gone += 1
+            gone += self._pictures.tidied(picture_id)
         for job_id in self._artifacts.jobs(before):
             if not self._store.has(job_id):
                 self._artifacts.delete_job(job_id)

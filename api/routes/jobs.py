@@ -1,4 +1,4 @@
-"""Jobs: submit, look, list, cancel, delete."""
+"""Jobs: look, list, cancel, delete."""
 
 import base64
 import re
@@ -6,110 +6,26 @@ from functools import partial
 from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import examples, render, submission, waiting
+from api import examples, render, waiting
 from api import problem_types as types
-from api.deps import Owner, Parts, Service, key, owner, parts
-from api.openapi import Responses, body_of, problems, shown
+from api.deps import Owner, Service, owner, parts
+from api.openapi import Responses, problems, shown
 from api.problems import invalid
-from api.schemas import Job, JobForm, JobList, JobRequest, Moment
-from core.jobs.errors import FieldProblem, InvalidRequest, QueueFull, QuotaExceeded
-from core.jobs.idempotency import Answer
+from api.schemas import Job, JobList, Moment
+from core.jobs.errors import FieldProblem
 from core.jobs.ids import is_job_id
 from core.jobs.reader import Asked
 from core.jobs.record import JobStatus
-from core.jobs.service import Submission
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_LISTED: Final = 100
 
-_KEY_FORM: Final = r"^[!-~]{1,255}$"
 _ABOUT_ONE_JOB: Final = problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE)
 _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
-_REPLAYED: Final = "Idempotency-Replayed"
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        pattern=_KEY_FORM,
-        description="Any text of yours. The same request again with the same key, within a day, makes no second job:"
-        " it gets the first answer.",
-    ),
-]
-Prefer = Annotated[
-    str | None,
-    Header(description="`wait=10` holds the answer until the job is done, at most so many seconds (RFC 7240)."),
-]
-
-
-@router.post(
-    "",
-    status_code=202,
-    summary="Submit a job",
-    operation_id="submitJob",
-    response_model=Job,
-    response_description="Accepted: the job as queued. Location is where to look for it.",
-    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag", _REPLAYED))
-    | shown(200, examples.SUCCEEDED, headers=("ETag", "Preference-Applied", _REPLAYED), model=Job)
-    | problems(
-        types.INVALID_REQUEST,
-        types.KEY_REUSED,
-        types.UNUSABLE_PICTURE,
-        types.UNSUPPORTED_PICTURE,
-        types.UNSUPPORTED_BODY,
-        types.PICTURE_TOO_LARGE,
-        types.BODY_TOO_LARGE,
-        types.KEY_IN_FLIGHT,
-        types.QUOTA_EXCEEDED,
-        types.QUEUE_FULL,
-        types.STORE_UNAVAILABLE,
-    ),
-    openapi_extra=body_of(form=JobForm, json=JobRequest, json_example=examples.REQUEST),
-)
-async def submit(request: Request, idempotency_key: IdempotencyKey = None, prefer: Prefer = None) -> Response:
-    """Send a photo and one or more pictures whose style to take.
-
-    Everything is checked before anything is stored: an error names every field that is wrong, and no job was
-    made. Poll `urls.self` from then on, no oftener than Retry-After says.
-    """
-    own, sent = parts(request), await submission.read(request)
-    seconds = waiting.preferred(prefer)
-    if idempotency_key is None:
-        return await _submitted(request, own, sent, seconds)
-    whose = owner(request)
-    fingerprint = await to_thread.run_sync(submission.fingerprint, sent)
-    if (first := await own.idempotency.begin(whose, idempotency_key, fingerprint)) is not None:
-        return Response(first.body, first.status, {**first.headers, _REPLAYED: "true"}, "application/json")
-    try:
-        response = await _submitted(request, own, sent, seconds)
-    except BaseException:
-        await own.idempotency.abandon(whose, idempotency_key)
-        raise
-    kept = {name: response.headers[name] for name in ("Location", "ETag", "Retry-After") if name in response.headers}
-    await own.idempotency.settle(whose, idempotency_key, Answer(response.status_code, kept, bytes(response.body)))
-    return response
-
-
-async def _submitted(request: Request, own: Parts, sent: Submission, seconds: int | None) -> Response:
-    sent = submission.by(sent, owner(request), key(request))
-    try:
-        if submission.names_urls(sent):
-            sent = await to_thread.run_sync(own.service.fetched, sent, limiter=own.fetching)
-        record = await to_thread.run_sync(own.service.submit, sent, limiter=own.submitting)
-    except InvalidRequest as error:
-        raise submission.as_sent(error) from None
-    except (QueueFull, QuotaExceeded) as full:
-        full.retry_after = await own.forecast.soonest() or full.retry_after
-        raise
-    if not seconds:
-        return render.job(request, record.id, await own.reader.look(record.id), 202)
-    look = await waiting.until(own, record.id, None, lambda look: look.finished, seconds)
-    response = render.job(request, record.id, look, 200 if look.finished else 202)
-    response.headers["Preference-Applied"] = "wait"
-    return response
 
 
 @router.get(

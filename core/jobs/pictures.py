@@ -2,9 +2,13 @@
 
 Who needs a picture is a job, or an owner who uploaded it. An owner sees a picture for as long as anything
 of theirs needs it, and no longer; that somebody else has sent the same one, they cannot tell.
+
+A picture is known from when its file is stored until nobody needs it. While a file is taken away, whoever begins
+to need the picture waits until it is gone, and stores it anew: a mark in Redis stands for that while.
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,20 +31,28 @@ _USERS: Final = "strata:users:"
 _UPLOAD: Final = "upload"
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
-# KEYS: those of an owner who need the picture, the owners, the picture. ARGV: who needs it, owner, width, height.
+_GOING_SECONDS: Final = 60
+"""Whoever takes a file away and dies holds others up for so long."""
+_LOOK_SECONDS: Final = 0.005
+
+# KEYS: those of an owner who need the picture, the owners, the picture, the mark of its going.
+# ARGV: who needs it, owner, whether it is to be known already. Answers kept | going | unknown.
 _KEEP: Final = """
+if redis.call('EXISTS', KEYS[4]) == 1 then return 'going' end
+if ARGV[3] == '1' and redis.call('EXISTS', KEYS[3]) == 0 then return 'unknown' end
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[2], ARGV[2])
-redis.call('HSET', KEYS[3], 'width', ARGV[3], 'height', ARGV[4])
+return 'kept'
 """
 
-# KEYS: as above. ARGV: who needs it no more, owner. Answers 1 when nobody is left.
+# KEYS: as above. ARGV: who needs it no more, owner, for how many seconds it may be going.
+# Answers 1 when nobody is left and nobody else is at it: its file is to be taken away, and then the mark.
 _RELEASE: Final = """
 redis.call('SREM', KEYS[1], ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[2]) end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('DEL', KEYS[3])
-return 1
+return redis.call('SET', KEYS[4], 1, 'EX', ARGV[3], 'NX') and 1 or 0
 """
 
 
@@ -67,7 +79,7 @@ class Pictures:
         """Raises PictureNotFound."""
         if not _ID.fullmatch(picture_id):
             raise PictureNotFound(picture_id)
-        uses, _, about = _keys(picture_id, owner)
+        uses, _, about, _ = _keys(picture_id, owner)
         pipe = self._redis.pipeline(transaction=False)
         pipe.exists(uses)
         pipe.hmget(about, "width", "height")
@@ -77,21 +89,28 @@ class Pictures:
         return Picture(id=picture_id, width=int(width), height=int(height))
 
     def keep(self, picture: Picture, png: bytes | None, owner: str | None, needed_by: str) -> None:
-        """Note who needs it, and store it unless it is there; `png` is None for one that was found before."""
-        answered(
-            lambda: self._keep(
-                keys=_keys(picture.id, owner), args=(needed_by, owner or "", picture.width, picture.height)
-            )
-        )
+        """Note who needs it, and store it unless it is there.
+
+        `png` is None for one that was found before; raises PictureNotFound if it has gone since.
+        """
+        keys = _keys(picture.id, owner)
+        args = (needed_by, owner or "", int(png is None))
+        while (said := answered(lambda: self._keep(keys=keys, args=args))) == b"going":
+            time.sleep(_LOOK_SECONDS)
+        if said == b"unknown":
+            raise PictureNotFound(picture.id)
         if png is not None:
             self._artifacts.put_input(png)
+            about = {"width": picture.width, "height": picture.height}
+            answered(lambda: self._redis.hset(keys[2], mapping=cast(Any, about)))
 
     def release(self, picture_ids: Iterable[str], owner: str | None, needed_by: str) -> None:
         """Note that it is needed no more, and forget what nobody needs. Idempotent."""
         for picture_id in dict.fromkeys(picture_ids):
-            call = partial(self._release, keys=_keys(picture_id, owner), args=(needed_by, owner or ""))
-            if answered(call):
+            keys = _keys(picture_id, owner)
+            if answered(partial(self._release, keys=keys, args=(needed_by, owner or "", _GOING_SECONDS))):
                 self._artifacts.delete_input(picture_id)
+                answered(partial(self._redis.delete, keys[3]))
 
     def upload(self, checked: CheckedPicture, owner: str | None) -> Upload:
         """Keep a picture for an owner; again is for longer."""
@@ -101,9 +120,12 @@ class Pictures:
         answered(lambda: self._redis.zadd(UPLOADS, {member: int(expires.timestamp() * 1000)}))
         return Upload(checked.picture, expires)
 
-    def needed(self, picture_id: str) -> bool:
-        """Whether anything of anybody's needs it."""
-        return bool(answered(lambda: self._redis.exists(f"{_USERS}{picture_id}")))
+    def tidied(self, picture_id: str) -> bool:
+        """Forget a file that nobody needs; whether nobody does."""
+        if answered(lambda: self._redis.exists(f"{_USERS}{picture_id}")):
+            return False
+        self.release([picture_id], None, "")
+        return True
 
     def uses(self) -> Iterator[tuple[str, str | None, str]]:
         """Each picture, its owner and what needs it, while others may come and go."""
@@ -123,5 +145,6 @@ class Pictures:
         return len(due)
 
 
-def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str]:
-    return f"{_USES}{picture_id}:{owner or ''}", f"{_USERS}{picture_id}", f"strata:picture:{picture_id}"
+def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str, str]:
+    about = f"strata:picture:{picture_id}"
+    return f"{_USES}{picture_id}:{owner or ''}", f"{_USERS}{picture_id}", about, f"{about}:going"

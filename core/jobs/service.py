@@ -11,13 +11,22 @@ from celery import Celery
 from core.jobs import artifacts as names
 from core.jobs.artifacts import ArtifactStore, open_artifacts
 from core.jobs.egress import Egress
-from core.jobs.errors import ArtifactMissing, JobExpired, JobNotFound, NotReadyYet, StoreUnavailable
+from core.jobs.errors import (
+    ArtifactMissing,
+    FieldProblem,
+    InvalidRequest,
+    JobExpired,
+    JobNotFound,
+    NotReadyYet,
+    PictureNotFound,
+    StoreUnavailable,
+)
 from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
 from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
 from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
-from core.jobs.spec import JobSpec, Submission, checked, with_files
+from core.jobs.spec import JobSpec, Submission, TakenPicture, checked, with_files
 from core.jobs.store import WORKER_SEEN_SECONDS, JobStore, connect
 from core.settings import Settings
 
@@ -97,7 +106,8 @@ class JobService:
         """Check everything, store the inputs and the record, and ring the queue.
 
         Raises InvalidRequest (PictureRefused when only pictures are wrong) naming every wrong field,
-        QueueFull, StoreUnavailable. Whatever is raised, no job was made.
+        QueueFull, QuotaExceeded: then no job was made. Raises StoreUnavailable: then perhaps one was, for an answer
+        may have been lost; to submit the same with the same `job_id` again makes one in all.
 
         A bell that cannot be rung once the record exists is no failure: the job was accepted, stays
         queued, and is rung for again by whoever finds it so.
@@ -114,11 +124,12 @@ class JobService:
         record = self._recorded(spec, submission)
         self._store.expect_room(limits.max_queued)  # before anything is stored; create decides
         try:
-            for taken in pictures:
-                self._pictures.keep(taken.picture, taken.png, owner, record.id)
+            self._keep(pictures, record)
             self._store.create(
                 record, max_queued=limits.max_queued, max_own=submission.max_queued, max_running=submission.max_running
             )
+        except StoreUnavailable:
+            raise  # if there is no job after all, upkeep finds what was kept for it
         except Exception:
             self._release(record)
             raise
@@ -220,7 +231,7 @@ class JobService:
 
     def _recorded(self, spec: JobSpec, submission: Submission) -> JobRecord:
         now = self._store.now()
-        job_id = new_job_id(now)
+        job_id = submission.job_id or new_job_id(now)
         home = {"home": f"{submission.jobs_url}/{job_id}"}
         blend = spec.options.style_blend or (1.0,) * len(spec.styles)
         styles = (
@@ -241,6 +252,14 @@ class JobService:
             progress=JobProgress(iterations=spec.options.iterations),
             webhook=spec.webhook and spec.webhook.model_copy(update=home),
         )
+
+    def _keep(self, pictures: Mapping[str, TakenPicture], record: JobRecord) -> None:
+        """Raises InvalidRequest for a picture named by its id that has gone since it was found."""
+        for pointer, taken in pictures.items():
+            try:
+                self._pictures.keep(taken.picture, taken.png, record.owner, record.id)
+            except PictureNotFound as gone:
+                raise InvalidRequest((FieldProblem(pointer, str(gone)),)) from gone
 
     def _release(self, record: JobRecord) -> None:
         self._pictures.release((picture.id for picture in record.inputs), record.owner, record.id)

@@ -39,6 +39,7 @@ class Submission:
     `max_running`: how many may run at a time. `expires_in`: seconds from its end to its removal.
     `mask`: which style goes where, in colours that `mask_map` gives to styles; `init_image`: what to begin with.
     `webhook`: whom to call back, `{"url", "events"}`. `jobs_url`: where its client looks for jobs.
+    `job_id`: the id that the job is to have, however often it is submitted; None for a new one each time.
     """
 
     content: Source
@@ -56,6 +57,7 @@ class Submission:
     priorities: Sequence[Priority] = tuple(Priority)
     max_queued: int | None = None
     max_running: int | None = None
+    job_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ Find = Callable[[str], Picture]
 
 def checked(
     submission: Submission, intake: Intake, find: Find, egress: Egress, *, max_styles: int, max_expiry: int
-) -> tuple[JobSpec, list[TakenPicture]]:
-    """The spec of a submission and its pictures, content first.
+) -> tuple[JobSpec, dict[str, TakenPicture]]:
+    """The spec of a submission and its pictures, by a JSON pointer to where each stands, content first.
 
     Raises InvalidRequest with everything that is wrong, PictureRefused when that is pictures only and
     all for one reason.
@@ -122,7 +124,7 @@ def checked(
         expires_in=expires_in,
         webhook=webhook,
     )
-    return spec, list(pictures.values())
+    return spec, pictures
 
 
 def with_files(submission: Submission, egress: Egress, max_bytes: int) -> Submission:

@@ -1,12 +1,30 @@
 """Repeating a submission with the same Idempotency-Key."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from core.jobs.store import JobStore
+
+MORTAL = """
+import os, signal, sys, uvicorn
+from api.app import create_app
+import {module}
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{module}.{where} = die
+uvicorn.run(create_app(), fd=int(sys.argv[1]), log_level="warning")
+"""
+"""An API that dies where it would do what it never comes to."""
 
 
 @pytest.fixture
@@ -81,3 +99,81 @@ def test_a_key_that_is_none_is_named(http, send, key):
     answer = send(key)
     assert answer.status_code == 422
     assert json.dumps(answer.json()["errors"]).count("/header/idempotency-key") == 1
+
+
+@pytest.fixture
+def dying_at(service):
+    """`dying_at("module", "Class.method")`: an API on the same store that kills itself there, as by kill -9."""
+    ended = []
+
+    def started(module: str, where: str) -> httpx.Client:
+        code = MORTAL.format(module=module, where=where)
+        environment = {"STRATA_REDIS_URL": service.settings.redis_url, "STRATA_ARTIFACTS": str(service.artifacts)}
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, str(listener.fileno())],
+                env={**os.environ, **environment},
+                pass_fds=[listener.fileno()],
+            )
+            client = httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60)
+        ended.append((client, process))
+        return client
+
+    yield started
+    for client, process in ended:
+        client.close()
+        assert process.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("module", "where", "made"),
+    [
+        ("core.jobs.service", "JobService.submit", 0),
+        ("core.jobs.store", "JobStore.create", 0),
+        ("core.jobs.service", "ring", 1),
+        ("core.jobs.idempotency", "Idempotency.settle", 1),
+    ],
+)
+def test_a_process_that_dies_while_it_answers_leaves_one_job_whoever_asks_again(
+    http, service, send, photo, painting, dying_at, module, where, made
+):
+    files = {"content": ("p.png", photo), "style": ("s.png", painting)}
+    headers = {"Idempotency-Key": "k9"}
+    with pytest.raises(httpx.TransportError):
+        dying_at(module, where).post("/v1/jobs", files=files, data={"options": "{}"}, headers=headers)
+    assert count(http) == made
+
+    held = send("k9")  # nobody knows yet that it died
+    assert (held.status_code, held.json()["type"]) == (409, "/problems/idempotency-key-in-flight")
+    assert 0 < service.redis.pttl("strata:answering::k9") <= 15_000
+    service.redis.delete("strata:answering::k9")  # 15 seconds later
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: send("k9"), range(20)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    first, *others = [answer for answer in answers if answer.status_code == 202]
+    assert {answer.json()["id"] for answer in others} <= {first.json()["id"]}
+    assert sum("idempotency-replayed" not in answer.headers for answer in (first, *others)) == 1 - made
+    assert count(http) == 1
+    assert send("k9", '{"iterations": 6}').json()["type"] == "/problems/idempotency-key-reused"
+    job = JobStore(service.redis, keep_seconds=60).claim(first.json()["id"], 30)
+    assert job is not None
+    for picture in job.inputs:
+        assert http.get(f"/v1/images/{picture.id}/file").status_code == 200
+
+
+def test_a_request_that_is_answered_slowly_stays_the_only_one(http, service, send, photo, painting, monkeypatch):
+    monkeypatch.setattr("core.jobs.idempotency.LEASE_SECONDS", 0.3)
+    monkeypatch.setattr("core.jobs.idempotency._RENEW_SECONDS", 0.05)
+    files = {"content": ("p.png", photo), "style": ("s.png", painting)}
+    headers = {"Idempotency-Key": "k10", "Prefer": "wait=2"}
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(http.post, "/v1/jobs", files=files, data={"options": "{}"}, headers=headers)
+        while not service.redis.exists("strata:answering::k10"):
+            assert not slow.done()
+        while not slow.done():
+            assert send("k10").status_code in (202, 409)
+        seen = slow.result()
+    assert (seen.status_code, "idempotency-replayed" in seen.headers) == (202, False)
+    assert send("k10").content == seen.content
+    assert count(http) == 1
