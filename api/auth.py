@@ -18,7 +18,7 @@ _SCHEME: Final = "bearer "
 
 
 class Authenticated:
-    """Refuses requests without a known key, and those beyond its rate. Without any keys, lets everybody in.
+    """Refuses requests without a known key, and those beyond its rate. Where no keys are asked for, lets everybody in.
 
     Notes in the scope whose request it is: `strata.owner`, a name, and `strata.key`, the rights.
     """
@@ -28,7 +28,7 @@ class Authenticated:
         self.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.keys or scope["type"] != "http" or not _path(scope).startswith(GUARDED):
+        if not self.keys.asked_for or scope["type"] != "http" or not _path(scope).startswith(GUARDED):
             await self.app(scope, receive, send)
             return
         try:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def new(
         show.err.print(entry, highlight=False, markup=False)
     else:
         _add(file, name, entry)
-        show.err.print(f"Its hash is in {file}; restart the API to let it in.", highlight=False)
+        show.err.print(f"Its hash is in {file}; an API that reads this file lets it in from now on.", highlight=False)
     typer.echo(key)
 
 
@@ -55,6 +56,8 @@ def _add(file: Path, name: str, entry: str) -> None:
     aside = file.with_name(f".{file.name}.part")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if file.exists():  # whoever reads it goes on reading it
+            os.fchmod(descriptor, stat.S_IMODE(file.stat().st_mode))
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(f"{before.rstrip()}\n\n{entry}" if before.strip() else entry)
         read_keys(aside)

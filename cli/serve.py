@@ -21,7 +21,7 @@ def api(
     ] = False,
 ) -> None:
     """Run the HTTP server."""
-    if not (Settings().known_keys() or is_loopback(host) or without_keys):
+    if not (Settings().known_keys().asked_for or is_loopback(host) or without_keys):
         show.error(
             f"{host} can be reached from other machines, and nobody would be asked for a key. Make one with"
             " `strata keys new NAME --file keys.toml` and set STRATA_KEYS_FILE=keys.toml; or listen on 127.0.0.1"

@@ -5,7 +5,9 @@ Only hashes are kept. A key has 256 random bits, so one round of SHA-256 is as g
 
 import hashlib
 import hmac
+import logging
 import secrets
+import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.jobs.record import Priority
 
+log = logging.getLogger(__name__)
+
 PREFIX: Final = "strata_"
+LOOK_SECONDS: Final = 1.0
+"""A file of keys is looked at again no oftener than this."""
 
 KEY_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -43,21 +49,61 @@ class KeysError(Exception):
 
 
 class Keys:
-    """The keys that a service knows, by name."""
+    """The keys that a service knows, by name: those it was given, and those in a file, also while that changes.
 
-    def __init__(self, known: Mapping[str, ApiKey]) -> None:
-        self._known = tuple((name, key, key.hash.encode()) for name, key in known.items())
+    A file that cannot be read or used any more changes nothing: those that were known stay known.
+    """
 
-    def __bool__(self) -> bool:
-        return bool(self._known)
+    def __init__(self, given: Mapping[str, ApiKey], file: Path | None = None) -> None:
+        """Those that were given count before those of the same name in the file. Raises KeysError."""
+        self._given = given
+        self._file = file
+        self._seen = None if file is None else _stamp(file)
+        self._looked = time.monotonic()
+        self._known = _by_hash(given, {} if file is None else read_keys(file))
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether anybody is to be asked for a key. A file without any keys is no open door: nobody has one yet."""
+        return bool(self._known) or self._file is not None
 
     def find(self, token: str) -> tuple[str, ApiKey] | None:
         """The name and rights that a key stands for. Takes as long for every key there is."""
+        self._look()
         given, found = hash_of(token).encode(), None
-        for name, key, known in self._known:
+        for known, name, key in self._known:
             if hmac.compare_digest(known, given):
                 found = name, key
         return found
+
+    def _look(self) -> None:
+        """Take in what has changed in the file, as a whole or not at all."""
+        if self._file is None or time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        stamp = _stamp(self._file)
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._known = _by_hash(self._given, read_keys(self._file))
+        except KeysError as error:
+            log.error("%s; those known before stay in force", str(error).rstrip("."))
+        else:
+            log.info("the keys in %s have changed; there are %d now", self._file, len(self._known))
+
+
+def _by_hash(given: Mapping[str, ApiKey], read: Mapping[str, ApiKey]) -> tuple[tuple[bytes, str, ApiKey], ...]:
+    return tuple((key.hash.encode(), name, key) for name, key in {**read, **given}.items())
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    """Differs when the file does; None when it cannot be seen."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def new_key() -> str:

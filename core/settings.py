@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.engine.options import MAX_STYLES
-from core.keys import ApiKey, KeyName, Keys, read_keys
+from core.keys import ApiKey, KeyName, Keys
 
 MEGA = 1_000_000
 
@@ -30,7 +30,10 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0",
         description="Broker, records and events: redis://, rediss:// or unix:///path/to/socket.",
     )
-    artifacts: str = Field("./.strata/artifacts", description="Where pictures are kept: a folder or file:// URL.")
+    artifacts: str = Field(
+        "./.strata/artifacts",
+        description="Where pictures are kept: a folder, or a URL: file:///path, s3://bucket/prefix, others that fsspec knows.",
+    )
     weights: str = Field("auto", description="auto, pretrained, embedded, seeded, or the path of a file.")
     weights_dir: Path = Field(
         default_factory=_hub_checkpoints, description="Where downloaded parameters are looked for and put."
@@ -46,7 +49,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="API keys by name, as JSON: what `keys_file` has as TOML. With any, every request needs one.",
     )
-    keys_file: Path | None = Field(None, description="A file of API keys; `strata keys new` writes it.")
+    keys_file: Path | None = Field(
+        None, description="A file of API keys; `strata keys new` writes it. It is read again whenever it changes."
+    )
     cors_origins: str = Field(
         "", description="Origins, separated by commas, whose web pages may use the API; * for all of them."
     )
@@ -112,7 +117,7 @@ class Settings(BaseSettings):
 
     def known_keys(self) -> Keys:
         """Those of the environment and of the file. Raises KeysError."""
-        return Keys((read_keys(self.keys_file) if self.keys_file else {}) | self.keys)
+        return Keys(self.keys, self.keys_file)
 
     @property
     def broker_url(self) -> str:

@@ -78,3 +78,11 @@ def test_keys_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     known = Settings().known_keys()
     assert known.find("secret") == ("ci", Settings().keys["ci"])
     assert known.find("Secret") is None
+
+
+def test_whoever_could_read_the_file_still_can(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    run.invoke(app, ["keys", "new", "a", "--file", str(file)])
+    file.chmod(0o640)
+    run.invoke(app, ["keys", "new", "b", "--file", str(file)])
+    assert (file.stat().st_mode & 0o777, len(read_keys(file))) == (0o640, 2)
