@@ -83,3 +83,15 @@ def test_a_region_of_one_pixel_is_no_harm(tiny: Network, picture: Pictures, styl
     outcome = stylize(picture(1), [picture(2), picture(3)], options, tiny, labels=labels)
     assert outcome.picture.isfinite().all()
     assert all(loss.total == loss.total for loss in outcome.losses)
+
+
+@pytest.mark.parametrize("weights", [{}, {"content_weight": 0.0, "tv_weight": 0.0}])
+def test_a_map_whose_only_region_is_too_small_for_some_layers_is_no_harm(
+    tiny: Network, picture: Pictures, weights: dict[str, float]
+) -> None:
+    labels = torch.zeros(48, 64, dtype=torch.long)
+    labels[:6, :6] = 1
+    outcome = stylize(picture(1), [picture(2)], resolve(SMALL | weights | {"iterations": 3}), tiny, labels=labels)
+    assert outcome.picture.isfinite().all()
+    assert len(outcome.losses) == 3
+    assert outcome.layer_influence["relu1_1"] > outcome.layer_influence["relu5_1"] == 0
