@@ -79,12 +79,14 @@ export function listJobs({ limit = 50, cursor, status } = {}) {
 }
 
 /** Send a job: pictures as { blob, name }, or { id } for those that the service has; options as a plain object. */
-export function submitJob({ content, styles, init, options, metadata }) {
+export function submitJob({ content, styles, init, mask, maskMap, options, metadata }) {
   const form = new FormData();
   const add = (part, { id, blob, name }) => (id ? form.append(part, id) : form.append(part, blob, name));
   add("content", content);
   for (const style of styles) add("style", style);
   if (init) add("init_image", init);
+  if (mask) add("mask", mask);
+  if (maskMap) form.append("mask_map", JSON.stringify(maskMap));
   form.append("options", JSON.stringify(options));
   form.append("metadata", JSON.stringify(metadata));
   return json("v1/jobs", { method: "POST", body: form, headers: { "Idempotency-Key": onceOnly() } });

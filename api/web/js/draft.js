@@ -11,7 +11,7 @@ const listeners = new Set();
 let known = null;
 
 /** The draft itself. Read it freely; change it through the functions below. */
-export const draft = { preset: null, overrides: {}, content: null, styles: [], init: null };
+export const draft = { preset: null, overrides: {}, content: null, styles: [], init: null, mask: null };
 
 /** Ready once the schema is here; earlier choices of this tab come back. */
 export async function ready() {
@@ -117,15 +117,31 @@ export function setInit(given) {
   changed();
 }
 
+/** Where each painting goes: see regions.js; or { id } of a map that the service has. */
+export function setMask(given) {
+  draft.mask = given;
+  changed();
+}
+
 export function setStyles(given) {
   draft.styles = given;
   changed();
 }
 
+/** Without the painting at a place; regions that were the later ones' stay theirs. */
+export function removeStyle(at) {
+  draft.styles = draft.styles.filter((_, other) => other !== at);
+  if (draft.mask?.map) {
+    const moved = ([colour, which]) => [colour, which === at ? null : which > at ? which - 1 : which];
+    draft.mask = { ...draft.mask, map: Object.fromEntries(Object.entries(draft.mask.map).map(moved)) };
+  }
+  changed();
+}
+
 /** Everything at once: to run a job again with changes. */
-export function start({ preset, ...overrides }, content, styles) {
+export function start({ preset, ...overrides }, { content, styles, init, mask }) {
   delete overrides.style_blend;
-  Object.assign(draft, { preset, overrides, content, styles });
+  Object.assign(draft, { preset, overrides, content, styles, init, mask });
   changed();
 }
 

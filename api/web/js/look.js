@@ -115,11 +115,13 @@ async function saved(path, name, request) {
 export async function again(job, known) {
   await drafting.ready();
   const names = job.metadata?.styles ?? [];
-  const [content, ...styles] = await Promise.all([
+  const [content, init, mask, ...styles] = await Promise.all([
     drafting.ofInput(job.content, job.metadata?.content ?? "Photo"),
+    job.init_image && drafting.ofInput(job.init_image, "Beginning"),
+    job.mask && drafting.ofInput(job.mask, "Regions"),
     ...job.styles.map((style, at) => drafting.ofInput(style, names[at] ?? `Painting ${at + 1}`)),
   ]);
-  drafting.start(asked(known, job.options), content, styles);
+  drafting.start(asked(known, job.options), { content, styles, init, mask });
   location.hash = "#/";
 }
 

@@ -14,6 +14,8 @@ export function curl(job, known) {
     ...(key() ? ['-H "Authorization: Bearer $STRATA_API_KEY"'] : []),
     "-F content=@photo.jpg",
     ...styles.map((file) => `-F style=@${file}`),
+    ...(job.init_image ? ["-F init_image=@beginning.jpg"] : []),
+    ...(job.mask ? [`-F mask=${job.mask.id}`] : []), // which colour was which painting is in the stored one only
     `-F ${quoted(`options=${JSON.stringify(asked(known, job.options))}`)}`,
   ].join(" \\\n  ");
 }

@@ -9,6 +9,7 @@ import { announce, h, heading, segmented } from "./dom.js";
 import { label } from "./format.js";
 import { remember } from "./history-store.js";
 import { layerSliders } from "./layers.js";
+import * as regions from "./regions.js";
 import { schema } from "./schema.js";
 
 const MAIN = ["style_weight", "iterations", "size", "color"];
@@ -20,6 +21,7 @@ const GROUPS = {
   "Optimiser": ["optimizer", "learning_rate", "scales", "random_shift", "averaging", "early_stop"],
 };
 const REST = "The run";
+const MANY = "Pictures"; // the group to which the regions belong
 const UPLOAD = "upload"; // the value of `init` that needs one picture more
 
 /** Show the screen in `main` until `signal`. */
@@ -45,6 +47,7 @@ function build(known, samples) {
     controls.set(name, made);
     return made.element;
   };
+  const mask = regions.regionMap({ choose: regionsChosen, assign: regionAssigned, remove: () => drafting.setMask(null) });
   const sliders = layerSliders(known, drafting.setWeights);
   const profiles = segmented("Profile", Object.fromEntries(Object.keys(known.profiles).map((name) => [name, label(name.replace("-", " "))])), null, drafting.setProfile);
   const preset = presetChoice(known);
@@ -62,7 +65,7 @@ function build(known, samples) {
       h("details", { class: "drawer" },
         h("summary", {}, "Everything else"),
         Object.entries({ ...GROUPS, [REST]: rest }).map(([title, names]) =>
-          h("fieldset", {}, h("legend", {}, title), named(names).map(make))))),
+          h("fieldset", {}, h("legend", {}, title), named(names).map(make), title === MANY && mask.element)))),
     runBar.element);
   const element = h("div", { class: "studio" },
     h("div", { class: "stage" },
@@ -70,11 +73,12 @@ function build(known, samples) {
       h("p", { class: "lead" }, "A photo, a painting, and how much each depth of the painting counts."),
       h("div", { class: "zones" }, zones.content.element, zones.style.element, zones.init.element)),
     panel);
-  const screen = { element, zones, controls, layersError, runBar, refresh };
+  const screen = { element, zones, mask, controls, layersError, runBar, refresh };
 
   function refresh() {
     const options = drafting.options();
     zones.refresh();
+    mask.show(draft.mask, draft.styles.map((style, at) => `${at + 1}: ${style.name}`));
     profiles.show(drafting.profile());
     sliders.show(options.layer_weights, options.network);
     preset.show(draft.preset);
@@ -88,6 +92,12 @@ function build(known, samples) {
   return screen;
 }
 
+async function regionsChosen(file) {
+  drafting.setMask(await regions.ofFile(file, draft.styles.length));
+}
+
+const regionAssigned = (colour, painting) => drafting.setMask({ ...draft.mask, map: { ...draft.mask.map, [colour]: painting } });
+
 function dropZones(samples) {
   const content = dropZone({
     title: "Photo", name: "content", multiple: false, samples: samples.photos,
@@ -100,7 +110,7 @@ function dropZones(samples) {
     title: "Painting", name: "style", multiple: true, samples: samples.paintings,
     hint: "One, or several to mix.",
     add: (files) => drafting.setStyles([...draft.styles, ...files.map(drafting.ofFile)]),
-    remove: (at) => drafting.setStyles(draft.styles.filter((_, other) => other !== at)),
+    remove: drafting.removeStyle,
     blend: (at, share) => {
       draft.styles[at].blend = share;
       style.showShares(draft.styles);
@@ -184,29 +194,36 @@ async function sent(variants) {
   const [content, ...pictures] = await Promise.all([draft.content, ...draft.styles, ...begins].map(drafting.sendable));
   const styles = pictures.slice(0, draft.styles.length);
   const init = pictures[styles.length];
+  const mask = draft.mask && (await drafting.sendable(draft.mask));
+  const maskMap = draft.mask && regions.asked(draft.mask, styles.length);
   const metadata = { content: draft.content.name, styles: draft.styles.map((style) => style.name) };
   const jobs = [];
   for (const variant of variants) {
     const options = drafting.requested(variant);
     if (variant.profile) delete options.layer_weights;
-    const job = await submitJob({ content, styles, init, options, metadata });
+    const job = await submitJob({ content, styles, init, mask, maskMap, options, metadata });
     remember(job);
     jobs.push(job);
   }
   return jobs;
 }
 
-function missing({ zones }) {
+function missing({ zones, mask }) {
   const lacking = [[draft.content, zones.content, "Choose a photo first."], [draft.styles.length, zones.style, "Choose a painting first."],
     [draft.init || zones.init.element.hidden, zones.init, "Choose the picture to begin with."]]
     .filter(([given]) => !given);
+  const given = draft.mask?.map && regions.asked(draft.mask, draft.styles.length);
+  if (!lacking.length && given && !Object.keys(given).length) lacking.push([null, mask, "Give at least one colour a painting, or remove the regions."]);
   lacking.forEach(([, zone, text]) => zone.fail(text));
-  lacking[0]?.[1].input.focus();
+  const field = lacking[0]?.[1].field?.() ?? lacking[0]?.[1].input;
+  field?.closest("details")?.setAttribute("open", "");
+  field?.focus();
   if (lacking.length) announce(lacking.map(([, , text]) => text).join(" "));
   return lacking.length > 0;
 }
 
-function clear({ zones, controls, layersError, runBar }) {
+function clear({ zones, mask, controls, layersError, runBar }) {
+  mask.fail(null);
   zones.content.fail(null);
   zones.style.fail(null);
   zones.init.fail(null);
@@ -233,10 +250,11 @@ function refuse(screen, problem, general) {
   field?.focus();
 }
 
-function placeOf({ zones, controls, layersError }, pointer) {
+function placeOf({ zones, mask, controls, layersError }, pointer) {
   const [, part, option] = pointer.split("/");
   if (part === "content") return zones.content;
   if (part === "init_image") return zones.init;
+  if (part === "mask" || part === "mask_map") return mask;
   if (part === "style" || option === "style_blend") return zones.style;
   if (option === "layer_weights" || option === "profile") {
     return { fail: (detail) => { layersError.textContent = detail; layersError.hidden = !detail; } };
