@@ -22,12 +22,13 @@ from api.render import LOOKED_AT
 from api.routes import events, images, jobs, meta, outputs, page, submit, webhooks
 from core import logs
 from core.jobs.callbacks import Callbacks
+from core.jobs.connections import connect_async
 from core.jobs.egress import Egress
 from core.jobs.events import Events
 from core.jobs.forecast import Forecast
 from core.jobs.idempotency import Idempotency
 from core.jobs.quotas import RequestRate
-from core.jobs.reader import JobReader, connect_async
+from core.jobs.reader import JobReader
 from core.jobs.service import JobService
 from core.settings import Settings
 

@@ -7,10 +7,11 @@ from typing import Final, Self
 from redis import Redis
 
 from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.connections import connect
 from core.jobs.ids import earliest_id, is_job_id
 from core.jobs.pictures import Pictures
 from core.jobs.service import SECONDS_PER_DAY, JobService
-from core.jobs.store import JobStore, connect
+from core.jobs.store import JobStore
 from core.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from typing import Final, Self
 from core.engine.errors import EngineError
 from core.engine.options import StyleOptions
 from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.connections import connect
 from core.jobs.errors import StoreUnavailable
 from core.jobs.service import SECONDS_PER_DAY
-from core.jobs.store import JobStore, connect
+from core.jobs.store import JobStore
 from core.settings import Settings
 from worker.drain import Drain
 from worker.studio import Studio

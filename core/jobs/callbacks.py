@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Self
 
+from core.jobs.connections import connect
 from core.jobs.deliveries import Delivery, DeliveryStore
 from core.jobs.errors import DeliveryNotFound
 from core.jobs.secrets import Secrets
 from core.jobs.service import JobService
-from core.jobs.store import connect
 from core.settings import Settings
 
 

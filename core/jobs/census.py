@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 
 from core.jobs import transitions
-from core.jobs.reader import answering
+from core.jobs.connections import answering
 from core.jobs.record import JobStatus, Priority
 from core.jobs.store import PLACE_PER_RANK
 

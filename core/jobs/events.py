@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 from redis import exceptions
 from redis.asyncio import Redis
 
+from core.jobs.connections import answering
 from core.jobs.errors import StoreUnavailable
-from core.jobs.reader import answering
 
 log = logging.getLogger(__name__)
 

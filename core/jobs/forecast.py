@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 
 from core.jobs import transitions
-from core.jobs.reader import ETA, answering
+from core.jobs.connections import answering
+from core.jobs.reader import ETA
 from core.jobs.record import JobRecord
 
 FRESH_SECONDS: Final = 1.0

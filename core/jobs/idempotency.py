@@ -15,9 +15,9 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
+from core.jobs.connections import answering
 from core.jobs.errors import KeyInFlight, KeyReused, StoreUnavailable
 from core.jobs.ids import new_job_id
-from core.jobs.reader import answering
 
 KEPT_SECONDS: Final = 86_400
 LEASE_SECONDS: Final = 15.0

@@ -14,9 +14,9 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis import Redis
 
+from core.jobs.connections import answered
 from core.jobs.errors import StoreUnavailable
 from core.jobs.record import Priority
-from core.jobs.store import answered
 from core.settings import Settings
 
 STYLIZE_TASK: Final = "strata.stylize"
@@ -93,11 +93,10 @@ def _transport_options() -> dict[str, Any]:
         "visibility_timeout": _VISIBILITY_SECONDS,
         "queue_order_strategy": "priority",
         # A server that stopped answering is noticed; without these a worker can stay deaf for ever.
-        "socket_timeout": 30,
-        "socket_connect_timeout": 5,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
         "socket_keepalive": True,
         "health_check_interval": 15,
-        "retry_on_timeout": True,
     }
 
 
@@ -109,7 +108,7 @@ def ring(celery: Celery, job_id: str, priority: Priority) -> None:
             args=(job_id,),
             queue=QUEUE_OF[priority],
             retry=True,
-            retry_policy={"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2},
+            retry_policy={"max_retries": 1, "interval_start": 0.1},
         )
     except OperationalError as error:
         raise StoreUnavailable(f"the queue could not be rung ({error})") from error

@@ -5,8 +5,8 @@ from typing import Final, cast
 
 from redis.asyncio import Redis
 
+from core.jobs.connections import answering
 from core.jobs.errors import QuotaExceeded
-from core.jobs.reader import answering
 
 _MINUTE_MS: Final = 60_000
 

@@ -3,20 +3,17 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
 from pydantic_core import to_json
-from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.asyncio import Redis
 
 from core.jobs import transitions
-from core.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
+from core.jobs.connections import answering
+from core.jobs.errors import JobExpired, JobNotFound
 from core.jobs.ids import earliest_id, is_job_id
 from core.jobs.record import TERMINAL, JobRecord, JobStatus
 
@@ -25,7 +22,6 @@ POSITION: Final = "queue_position"
 
 _QUEUE: Final = "strata:queue"
 _MOST_AT_A_TIME: Final = 64
-_CONNECTIONS: Final = 16
 ETA: Final = re.compile(rb'"eta_seconds":([0-9.eE+-]+)')
 
 # KEYS: the queue, then the jobs' hashes. ARGV: the ids. What goes in place of the names: _script().
@@ -96,29 +92,6 @@ class Asked:
     created_before: datetime | None = None
     limit: int = 20
     after: str | None = None
-
-
-def connect_async(redis_url: str) -> Redis:
-    """As `store.connect`, for the event loop."""
-    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-        redis_url,
-        max_connections=_CONNECTIONS,  # who finds none waits for one
-        timeout=5,
-        socket_timeout=5,
-        socket_connect_timeout=2,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
-        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
-    )
-    return Redis.from_pool(pool)
-
-
-@asynccontextmanager
-async def answering() -> AsyncIterator[None]:
-    """Turns a silent Redis into StoreUnavailable."""
-    try:
-        yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, OSError) as error:
-        raise StoreUnavailable(str(error)) from error
 
 
 class JobReader:

@@ -5,7 +5,7 @@ from typing import Final
 
 from redis import Redis
 
-from core.jobs.store import answered
+from core.jobs.connections import answered
 from core.jobs.webhooks import ROTATION_SECONDS, new_secret
 
 # KEYS: an owner's secrets. ARGV: the first secret, if there is none. Answers the newest.

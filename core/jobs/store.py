@@ -1,7 +1,7 @@
 """JobStore: the records, the queue's order, the events and the workers, atomically, in Redis."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,13 +9,13 @@ from typing import Any, Final, cast
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from redis import Redis, exceptions
-from redis.backoff import ExponentialWithJitterBackoff
+from redis import Redis
 from redis.commands.core import Script
-from redis.retry import Retry
 
 from core.jobs import transitions
-from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded, StoreUnavailable
+from core.jobs.connections import answered as answered
+from core.jobs.connections import connect as connect
+from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded
 from core.jobs.forecast import work_of
 from core.jobs.ids import is_job_id
 from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStatus, Priority
@@ -33,13 +33,6 @@ _QUEUE_FULL_RETRY_SECONDS: Final = 30
 _QUOTA_RETRY_SECONDS: Final = 30
 _WORKER_FORGOTTEN_SECONDS: Final = 3600
 PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
-_UNAVAILABLE: Final = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-)
 
 Workers = Mapping[str, Mapping[str, str]]
 _JSON: Final = TypeAdapter(Any)
@@ -70,18 +63,6 @@ class Waiting:
     id: str
     priority: Priority
     since: float
-
-
-def connect(redis_url: str) -> Redis:
-    """A client that notices a silent server within seconds and tries a broken connection again."""
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=5,
-        socket_connect_timeout=2,
-        health_check_interval=15,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
-        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
-    )
 
 
 class JobStore:
@@ -279,14 +260,6 @@ class JobStore:
 
 def _job_key(job_id: str) -> str:
     return f"strata:job:{job_id}"
-
-
-def answered(call: Callable[[], Any]) -> Any:
-    """What a call of Redis answers. Raises StoreUnavailable."""
-    try:
-        return call()
-    except _UNAVAILABLE as error:
-        raise StoreUnavailable(str(error)) from error
 
 
 def _fields(values: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from api.app import create_app
 from api.schemas import Job
+from core.jobs.connections import connect
 from core.jobs.egress import Egress
-from core.jobs.store import connect
 from core.keys import ApiKey, hash_of
 from worker.courier import Courier
 

@@ -7,9 +7,10 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from core.jobs.connections import connect
 from core.jobs.ids import new_job_id
 from core.jobs.record import JobRecord
-from core.jobs.store import JobStore, connect
+from core.jobs.store import JobStore
 
 MANY = 200
 

@@ -9,9 +9,10 @@ from redis import Redis
 
 from core.engine.progress import Ended, Losses, Progress
 from core.jobs.artifacts import FolderArtifacts
+from core.jobs.connections import connect
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService
-from core.jobs.store import JobStore, Verdict, connect
+from core.jobs.store import JobStore, Verdict
 from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from redis import Redis
 
+from core.jobs.connections import connect_async
 from core.jobs.forecast import Forecast, Running, forecast
-from core.jobs.reader import connect_async
 from core.jobs.record import JobMetrics
 from core.jobs.store import JobStore
 

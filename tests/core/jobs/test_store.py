@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from core.jobs.connections import connect
 from core.jobs.errors import JobNotFound, QueueFull, StoreUnavailable
 from core.jobs.ids import new_job_id
 from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStatus
-from core.jobs.store import JobStore, Verdict, connect
+from core.jobs.store import JobStore, Verdict
 
 Queued = Callable[..., JobRecord]
 
