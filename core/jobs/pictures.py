@@ -17,11 +17,11 @@ from typing import Any, Final, cast
 
 from redis import Redis
 
-from core.jobs.artifacts import ArtifactStore
-from core.jobs.errors import PictureNotFound
+from core.jobs.artifacts import ArtifactStore, left_for_upkeep
+from core.jobs.connections import answered
+from core.jobs.errors import ArtifactsUnavailable, PictureNotFound
 from core.jobs.intake import CheckedPicture
 from core.jobs.record import Picture
-from core.jobs.store import answered
 
 UPLOADS: Final = "strata:uploads"
 """Uploads by the time they expire, milliseconds since 1970; each is a picture's id, a space and its owner."""
@@ -31,7 +31,7 @@ _USERS: Final = "strata:users:"
 _UPLOAD: Final = "upload"
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
-_GOING_SECONDS: Final = 60
+_GOING_SECONDS: Final = 30
 """Whoever takes a file away and dies holds others up for so long."""
 _LOOK_SECONDS: Final = 0.005
 
@@ -91,7 +91,7 @@ class Pictures:
     def keep(self, picture: Picture, png: bytes | None, owner: str | None, needed_by: str) -> None:
         """Note who needs it, and store it unless it is there.
 
-        `png` is None for one that was found before; raises PictureNotFound if it has gone since.
+        `png` is None for one that was found before; raises PictureNotFound if it has gone since, ArtifactsUnavailable.
         """
         keys = _keys(picture.id, owner)
         args = (needed_by, owner or "", int(png is None))
@@ -109,15 +109,22 @@ class Pictures:
         for picture_id in dict.fromkeys(picture_ids):
             keys = _keys(picture_id, owner)
             if answered(partial(self._release, keys=keys, args=(needed_by, owner or "", _GOING_SECONDS))):
-                self._artifacts.delete_input(picture_id)
+                with left_for_upkeep(f"picture {picture_id}"):
+                    self._artifacts.delete_input(picture_id)
                 answered(partial(self._redis.delete, keys[3]))
 
     def upload(self, checked: CheckedPicture, owner: str | None) -> Upload:
-        """Keep a picture for an owner; again is for longer."""
-        self.keep(checked.picture, checked.png, owner, _UPLOAD)
+        """Keep a picture for an owner; again is for longer. Raises ArtifactsUnavailable."""
         expires = datetime.now(UTC) + self._keep_for
         member = f"{checked.id} {owner or ''}"
-        answered(lambda: self._redis.zadd(UPLOADS, {member: int(expires.timestamp() * 1000)}))
+        # Before the file is there: whoever dies in between leaves nothing that nobody takes away some day.
+        first = answered(lambda: self._redis.zadd(UPLOADS, {member: int(expires.timestamp() * 1000)}))
+        try:
+            self.keep(checked.picture, checked.png, owner, _UPLOAD)
+        except ArtifactsUnavailable:
+            if first:
+                self._forget_upload(member)
+            raise
         return Upload(checked.picture, expires)
 
     def tidied(self, picture_id: str) -> bool:
@@ -139,10 +146,13 @@ class Pictures:
         until = int(now.timestamp() * 1000)
         due = cast(list[bytes], answered(lambda: self._redis.zrangebyscore(UPLOADS, "-inf", until, 0, limit)))
         for member in due:
-            picture_id, _, owner = member.decode().partition(" ")
-            self.release([picture_id], owner or None, _UPLOAD)
-            answered(partial(self._redis.zrem, UPLOADS, member))
+            self._forget_upload(member.decode())
         return len(due)
+
+    def _forget_upload(self, member: str) -> None:
+        picture_id, _, owner = member.partition(" ")
+        self.release([picture_id], owner or None, _UPLOAD)
+        answered(lambda: self._redis.zrem(UPLOADS, member))
 
 
 def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str, str]:
