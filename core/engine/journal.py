@@ -20,8 +20,8 @@ one may, because L-BFGS without line search overshoots and recovers."""
 _PLATEAU: Final = 20
 """Evaluations over which an early stop looks."""
 
-_INFLUENCE_SAMPLES: Final = 3
-"""Layer gradients are taken apart this often in a run; each costs about as much as three evaluations."""
+_INFLUENCE_EVERY: Final = 100
+"""Evaluations from one taking apart of the layers' gradients to the next: it costs about as much as two or three."""
 
 
 class Journal:
@@ -77,8 +77,8 @@ class Journal:
 
     def wants_influence(self) -> bool:
         """Whether the coming evaluation is one of those, evenly spread, that are taken apart by layer."""
-        step = max(1, self._options.iterations // _INFLUENCE_SAMPLES)
-        return (self.iteration + 1) % step == 0
+        every = min(_INFLUENCE_EVERY, self._options.iterations)
+        return self.iteration % every == every // 2
 
     def note(self, picture: Tensor, losses: Losses) -> None:
         if not self.losses:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from core.engine.gram import gram_product
 from core.engine.options import ContentLoss, Distance, StyleLoss, TvLoss
 
 Statistics = tuple[Tensor, ...]
@@ -39,9 +40,9 @@ def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     guide: (H, W), how much each position counts; M is then its sum. Gatys et al. 2017, arXiv 1611.07865, eq. 9,
     with weights that count positions instead of scaling activations. All ones is the plain Gram matrix.
     """
-    matrix = wide(flatten(features))
     if guide is None:
-        return matrix @ matrix.T / matrix.shape[1]
+        return gram_product(features) / features.shape[2:].numel()
+    matrix = wide(flatten(features))
     counts = guide.flatten().to(matrix)
     return (matrix * counts) @ matrix.T / counts.sum()
 
