@@ -44,3 +44,20 @@ def _not_finite(value: Any, at: str) -> Iterator[str]:
         case list():
             for index, item in enumerate(value):
                 yield from _not_finite(item, f"{at}/{index}")
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in JSON's words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"

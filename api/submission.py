@@ -9,20 +9,19 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 
 from api import problem_types as types
 from api import render
+from api.forms import form_parts
 from api.problems import Problem, invalid, pointer
 from api.schemas import ImageForm, JobForm, JobRequest, PictureSource
-from api.strict_json import NotJson, parse
+from api.strict_json import NotJson, kind_of, parse
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
 from core.jobs.record import Priority
 from core.jobs.remote import PictureUrl
@@ -30,11 +29,6 @@ from core.jobs.service import Submission
 from core.jobs.spec import Source
 from core.keys import ApiKey
 
-MAX_PARTS: Final = 64
-MAX_TEXT_BYTES: Final = 1_000_000
-
-_ID_BEGINS: Final = "sha256:"
-_URL_BEGINS: Final = ("https://", "http://")
 _DATA_URI: Final = re.compile(r"data:(?:image/[a-z0-9.+-]+)?(?:;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
 
 
@@ -92,15 +86,10 @@ async def picture(request: Request) -> bytes:
         return await request.body()
     if media != "multipart/form-data":
         raise _unsupported(media, "multipart/form-data or an image")
-    try:
-        async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS, max_part_size=MAX_TEXT_BYTES) as form:
-            parts = _Parts(form, ImageForm, "an upload")
-            found = await parts.picture("image")
-    except HTTPException as broken:
-        raise invalid([FieldProblem("", str(broken.detail))]) from None
-    if not isinstance(found, bytes):
-        raise invalid([FieldProblem("/image", "This is text; send a file, with a file name.")])
-    parts.check()
+    async with form_parts(request, ImageForm, "an upload") as parts:
+        found = await parts.picture("image")
+        if not isinstance(found, bytes):
+            raise invalid([FieldProblem("/image", "This is text; send a file, with a file name.")])
     return found
 
 
@@ -115,128 +104,19 @@ def _unsupported(media: str, wanted: str) -> Problem:
 
 
 async def _from_form(request: Request) -> Submission:
-    try:
-        async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS, max_part_size=MAX_TEXT_BYTES) as form:
-            parts = _Parts(form)
-            submission = Submission(
-                content=await parts.picture("content"),
-                styles=await parts.pictures("style"),
-                mask=await parts.picture_or_none("mask"),
-                mask_map=await parts.json("mask_map") or None,
-                init_image=await parts.picture_or_none("init_image"),
-                options=await parts.json("options"),
-                priority=await parts.text("priority") or Priority.NORMAL.value,
-                metadata=await parts.json("metadata"),
-                expires_in=await parts.whole("expires_in"),
-                webhook=await parts.json_or_none("webhook"),
-            )
-    except HTTPException as broken:
-        raise invalid([FieldProblem("", str(broken.detail))]) from None
-    parts.check()
-    return submission
-
-
-class _Parts:
-    """The parts of a form, read by name and kind. Collects what is wrong; `check` raises it all at once.
-
-    Empty parts without a file name count as absent: that is how browsers send a field left empty.
-    """
-
-    def __init__(self, form: FormData, model: type[BaseModel] = JobForm, what: str = "a job") -> None:
-        self._form = form
-        self._wrong = [
-            FieldProblem(pointer([name]), f"Unknown part; {what} has {', '.join(model.model_fields)}.")
-            for name in dict.fromkeys(form.keys())
-            if name not in model.model_fields
-        ]
-
-    def check(self) -> None:
-        """Raises Problem if anything was wrong."""
-        if self._wrong:
-            raise invalid(self._wrong)
-
-    async def picture(self, name: str) -> Source:
-        found = await self.picture_or_none(name)
-        if found is None and not self._is_wrong(name):
-            self._say(name, "Missing; send a picture file.")
-        return found or b""
-
-    async def picture_or_none(self, name: str) -> Source | None:
-        found = await self.pictures(name)
-        if len(found) > 1:
-            self._say(name, f"{len(found)} pictures; send one.")
-        return found[0] if found else None
-
-    async def pictures(self, name: str) -> list[Source]:
-        """Files, and the ids of stored pictures as text."""
-        found: list[Source] = []
-        for part in self._present(name):
-            if isinstance(part, UploadFile):
-                found.append(await part.read())
-            elif part.startswith(_ID_BEGINS):
-                found.append(part)
-            elif part.lower().startswith(_URL_BEGINS):
-                found.append(PictureUrl(part))
-            else:
-                self._say(name, "This is text; send a file, with a file name, the id of a stored picture, or its URL.")
-        return found
-
-    async def whole(self, name: str) -> int | None:
-        """The whole number in a part; None when absent."""
-        text = await self.text(name)
-        if text is None:
-            return None
-        if not re.fullmatch(r"-?\d{1,15}", text, re.ASCII):
-            self._say(name, "This is not a whole number.")
-            return None
-        return int(text)
-
-    async def text(self, name: str) -> str | None:
-        """The text of a part, whether it was sent as a field or as a file; None when absent."""
-        parts = self._present(name)
-        if len(parts) > 1:
-            self._say(name, f"Sent {len(parts)} times; send it once.")
-        if not parts:
-            return None
-        part = parts[0]
-        if not isinstance(part, UploadFile):
-            return part
-        try:
-            return (await part.read(MAX_TEXT_BYTES + 1)).decode()
-        except UnicodeDecodeError:
-            self._say(name, "This is not UTF-8 text.")
-            return None
-
-    async def json(self, name: str) -> dict[str, Any]:
-        """The JSON object in a part; empty when absent."""
-        return await self.json_or_none(name) or {}
-
-    async def json_or_none(self, name: str) -> dict[str, Any] | None:
-        text = await self.text(name)
-        if text is None:
-            return None
-        try:
-            value = parse(text, pointer([name]))
-        except NotJson as error:
-            self._wrong += error.errors
-            return None
-        if not isinstance(value, dict):
-            self._say(name, f"This is {_kind(value)}; send a JSON object.")
-            return None
-        return value
-
-    def _present(self, name: str) -> list[UploadFile | str]:
-        return [part for part in self._form.getlist(name) if not _left_empty(part)]
-
-    def _say(self, name: str, detail: str) -> None:
-        self._wrong.append(FieldProblem(pointer([name]), detail))
-
-    def _is_wrong(self, name: str) -> bool:
-        return any(e.pointer == pointer([name]) for e in self._wrong)
-
-
-def _left_empty(part: UploadFile | str) -> bool:
-    return not part.filename and not part.size if isinstance(part, UploadFile) else not part
+    async with form_parts(request, JobForm, "a job") as parts:
+        return Submission(
+            content=await parts.picture("content"),
+            styles=await parts.pictures("style"),
+            mask=await parts.picture_or_none("mask"),
+            mask_map=await parts.json("mask_map") or None,
+            init_image=await parts.picture_or_none("init_image"),
+            options=await parts.json("options"),
+            priority=await parts.text("priority") or Priority.NORMAL.value,
+            metadata=await parts.json("metadata"),
+            expires_in=await parts.whole("expires_in"),
+            webhook=await parts.json_or_none("webhook"),
+        )
 
 
 def _from_json(body: bytes) -> Submission:
@@ -245,7 +125,7 @@ def _from_json(body: bytes) -> Submission:
     except NotJson as error:
         raise invalid(error.errors) from None
     if not isinstance(value, dict):
-        raise invalid([FieldProblem("", f"This is {_kind(value)}; send a JSON object.")])
+        raise invalid([FieldProblem("", f"This is {kind_of(value)}; send a JSON object.")])
     try:
         job = JobRequest.model_validate(value)
     except ValidationError as error:
@@ -296,20 +176,3 @@ def _decoded(uri: str, at: str, wrong: list[FieldProblem]) -> bytes:
     except ValueError:  # binascii.Error, and characters beyond ASCII
         wrong.append(FieldProblem(at, "What follows the comma is not base64."))
         return b""
-
-
-def _kind(value: object) -> str:
-    """What a JSON value is, in JSON's words."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
