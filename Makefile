@@ -47,8 +47,8 @@ screenshots: $(INSTALLED)  ## photograph every screen of the page: demo-output/p
 
 lock: $(UV)  ## choose the newest allowed versions again
 	$(LOCK) --upgrade --all-extras pyproject.toml -o requirements.lock
-	$(LOCK) --extra api pyproject.toml -c requirements.lock -o requirements-api.lock
-	$(LOCK) --extra worker pyproject.toml -c requirements.lock -o requirements-worker.lock
+	$(LOCK) --extra api --extra s3 pyproject.toml -c requirements.lock -o requirements-api.lock
+	$(LOCK) --extra worker --extra s3 pyproject.toml -c requirements.lock -o requirements-worker.lock
 	echo uv | $(LOCK) --upgrade - -o requirements-uv.lock
 
 clean:  ## remove the environment and everything caches left behind; data in .strata stays

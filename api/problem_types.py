@@ -187,6 +187,21 @@ STORE_UNAVAILABLE: Final = ProblemType(
     " was accepted before is not lost.",
     "The job store is not available: Redis does not answer.",
 )
+STORAGE_UNAVAILABLE: Final = ProblemType(
+    "storage-unavailable",
+    503,
+    "The store of pictures does not answer",
+    "Pictures can be neither stored nor read at the moment. Nothing was stored; try again after Retry-After seconds.",
+    "The store of pictures is not available: no answer within 20 s",
+)
+STORAGE_FULL: Final = ProblemType(
+    "storage-full",
+    507,
+    "There is no room for pictures",
+    "The disk that keeps the pictures is full. Nothing was stored; try again after Retry-After seconds, by when old"
+    " results may have gone or somebody has made room.",
+    "The store of pictures is not available: the disk that keeps the pictures is full",
+)
 NOT_READY: Final = ProblemType(
     "not-ready",
     503,
@@ -231,6 +246,8 @@ TYPES: Final = (
     FOREIGN_ORIGIN,
     QUEUE_FULL,
     STORE_UNAVAILABLE,
+    STORAGE_UNAVAILABLE,
+    STORAGE_FULL,
     NOT_READY,
     BAD_REQUEST,
     INTERNAL_ERROR,

@@ -14,6 +14,8 @@ from starlette.routing import compile_path
 from api import problem_types as types
 from api.problem_types import ProblemType
 from core.jobs.errors import (
+    ArtifactsFull,
+    ArtifactsUnavailable,
     DeliveryNotFound,
     FieldProblem,
     InvalidRequest,
@@ -46,6 +48,8 @@ OF_JOBS_ERROR: Final[Mapping[type[JobsError], ProblemType]] = {
     NotReadyYet: types.NO_RESULT_YET,
     QueueFull: types.QUEUE_FULL,
     StoreUnavailable: types.STORE_UNAVAILABLE,
+    ArtifactsUnavailable: types.STORAGE_UNAVAILABLE,
+    ArtifactsFull: types.STORAGE_FULL,
 }
 OF_REFUSED_PICTURE: Final = {
     "too-large": types.PICTURE_TOO_LARGE,

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     )
     artifacts: str = Field(
         "./.strata/artifacts",
-        description="Where pictures are kept: a folder, or a URL: file:///path, s3://bucket/prefix, others that fsspec knows.",
+        description="Where pictures are kept: a folder, file:///path, s3://bucket/prefix or another URL for fsspec.",
     )
     weights: str = Field("auto", description="auto, pretrained, embedded, seeded, or the path of a file.")
     weights_dir: Path = Field(

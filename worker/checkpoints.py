@@ -15,7 +15,7 @@ from core.engine.checkpoint import Checkpoint
 from core.engine.errors import CheckpointError
 from core.engine.memory import HISTORY
 from core.jobs.artifacts import CHECKPOINT, ArtifactStore
-from core.jobs.errors import ArtifactMissing
+from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable
 from core.jobs.record import JobRecord
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,16 @@ class Checkpoints:
         self._last = self._begun
 
     def latest(self) -> Checkpoint | None:
-        """What the newest run before this one put aside. None, and perhaps `warning`, if there is nothing of use."""
+        """What the newest run before this one put aside. None, and perhaps `warning`, if there is nothing of use.
+
+        Raises ArtifactsUnavailable.
+        """
         for attempt in range(self._record.attempt - 1, 0, -1):
             try:
                 found = self._read(self._artifacts.output(self._record.id, attempt, CHECKPOINT))
             except ArtifactMissing:
                 continue
-            except (CheckpointError, OSError) as error:
+            except CheckpointError as error:
                 self.begin_anew(error)
                 return None
             self._steps = found.iteration
@@ -75,7 +78,7 @@ class Checkpoints:
         return now - self._last >= self._shortest and now - self._begun >= WORTH * (self.seconds + cost)
 
     def save(self, take: Callable[[], Checkpoint]) -> None:
-        """Put the run aside as it is now. A disk that cannot take it is no reason to end the run."""
+        """Put the run aside as it is now. A store that cannot take it is no reason to end the run."""
         begun = monotonic()
         try:
             data = take().to_bytes()
@@ -85,7 +88,7 @@ class Checkpoints:
                 "job %s attempt %d: put aside after iteration %d: %d bytes in %.3f s",
                 *(self._record.id, self._record.attempt, self._steps, len(data), monotonic() - begun),
             )
-        except OSError as error:
+        except ArtifactsUnavailable as error:
             log.warning("job %s: no checkpoint: %s", self._record.id, error)
         self._last = monotonic()
         self._cost = self._last - begun

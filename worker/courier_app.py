@@ -11,11 +11,12 @@ from time import monotonic
 from typing import Any, Final
 
 from celery import bootsteps
-from celery.signals import after_setup_logger, worker_ready
+from celery.signals import after_setup_logger, setup_logging, worker_ready
 from kombu.exceptions import OperationalError
 
+from core import logs
 from core.jobs.egress import Egress
-from core.jobs.errors import StoreUnavailable
+from core.jobs.errors import ArtifactsUnavailable, StoreUnavailable
 from core.jobs.queue import DELIVER_TASK, EXPIRE_TASK, RECONCILE_TASK, TIDY_TASK, CourierQueue, make_celery
 from core.settings import Settings
 from worker.courier import Courier
@@ -78,10 +79,21 @@ class Ticker(bootsteps.StartStopStep):  # type: ignore[misc]
 app.steps["worker"].add(Ticker)
 
 
-@after_setup_logger.connect  # type: ignore[untyped-decorator]
 def hush(**_: object) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_as_json(**_: object) -> None:
+    logs.as_json()
+    hush()
+
+
+if settings.log_format == "json":
+    log_as_json()  # Celery warns of some things before it sets its own logging up, in place of which:
+    setup_logging.connect(log_as_json)
+else:
+    after_setup_logger.connect(hush)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
@@ -132,5 +144,5 @@ def tidy() -> None:
 def _unless_away(work: Any) -> None:
     try:
         work()
-    except StoreUnavailable as error:
+    except (StoreUnavailable, ArtifactsUnavailable) as error:
         log.warning("put off until the next time: %s", error)

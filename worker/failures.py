@@ -6,7 +6,7 @@ from typing import Final
 import torch
 
 from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
-from core.jobs.errors import ArtifactMissing, sentence
+from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable, sentence
 from core.jobs.record import JobError
 
 _MEMORY: Final = ("out-of-memory", "The job needs more memory than the worker has")
@@ -18,6 +18,7 @@ FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
     MemoryLimitError: _MEMORY,
     EngineError: ("engine", "The run could not be carried out"),
     ArtifactMissing: ("input-missing", "An input picture is gone"),
+    ArtifactsUnavailable: ("storage-failed", "The worker could not read or write its files"),
     OSError: ("storage-failed", "The worker could not read or write its files"),
 }
 """What a failure is called, the first that fits; its own message is the detail."""

@@ -7,11 +7,12 @@ from typing import Final, Self
 from celery import Celery
 from redis import Redis
 
-from core.jobs.artifacts import CHECKPOINT, ArtifactStore, open_artifacts
+from core.jobs.artifacts import CHECKPOINT, ArtifactStore, left_for_upkeep, open_artifacts
+from core.jobs.connections import connect
 from core.jobs.queue import make_celery, ring, rung_for
 from core.jobs.record import JobError
 from core.jobs.service import SECONDS_PER_DAY
-from core.jobs.store import JobStore, Reclaimed, connect
+from core.jobs.store import JobStore, Reclaimed
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ class Reconciler:
         for job_id, what in taken:
             log.warning("job %s was taken from a run that is gone: %s", job_id, what)
             if what is not Reclaimed.QUEUED:
-                self._artifacts.delete_output(job_id, CHECKPOINT)
+                with left_for_upkeep(f"what job {job_id} put aside"):
+                    self._artifacts.delete_output(job_id, CHECKPOINT)
         return len(taken)
 
     def ring_again(self) -> int:

@@ -12,7 +12,7 @@ from core.engine.checkpoint import Checkpoint
 from core.engine.pixels import to_image
 from core.engine.progress import Ended, Losses, Progress
 from core.jobs.artifacts import PREVIEW, ArtifactStore
-from core.jobs.errors import StoreUnavailable
+from core.jobs.errors import ArtifactsUnavailable, StoreUnavailable
 from core.jobs.record import JobLosses, JobProgress, JobRecord
 from core.jobs.store import JobStore, Verdict
 from worker.checkpoints import Checkpoints
@@ -27,6 +27,9 @@ PREVIEW_SECONDS: Final = 1.0
 _PREVIEW_QUALITY: Final = 85
 _RENEWALS_PER_LEASE: Final = 3
 
+
+STORAGE_SECONDS: Final = 120.0
+"""A run whose pictures cannot be read or written for so long has failed."""
 
 _AGAIN_SECONDS: Final = 1.0
 _INSIST_SECONDS: Final = 120.0
@@ -108,6 +111,23 @@ class Run:
                 log.warning("job %s: tried again soon: %s", self.record.id, error)
                 self._over.wait(_AGAIN_SECONDS)
 
+    def stored(self, call: Callable[[], T]) -> T:
+        """What a call on the artifacts says, tried again while their place is away or full, for a while.
+
+        Raises ArtifactsUnavailable in the end, or once the run is told to stop; PutAside when the worker is to end.
+        """
+        until = monotonic() + STORAGE_SECONDS
+        while True:
+            try:
+                return call()
+            except ArtifactsUnavailable as error:
+                if monotonic() > until or self._verdict is not Verdict.GO_ON:
+                    raise
+                if self._must_leave():
+                    raise PutAside from error
+                log.warning("job %s: tried again soon: %s", self.record.id, error)
+                self._over.wait(_AGAIN_SECONDS)
+
     def ask(self, progress: JobProgress | None = None) -> Verdict:
         """Renew the lease and learn whether to go on. Once told to stop, that stays so."""
         try:
@@ -153,7 +173,7 @@ class Run:
         try:
             self._artifacts.put_output(self.record.id, self.record.attempt, PREVIEW, file.getvalue())
             self._store.announce_preview(self.record.id, self.record.attempt, progress.iteration)
-        except (OSError, StoreUnavailable) as error:
+        except (ArtifactsUnavailable, StoreUnavailable) as error:
             log.warning("job %s: no preview: %s", self.record.id, error)
 
 

@@ -20,7 +20,8 @@ from core.engine.objective import blend_weights
 from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.stylize import stylize
-from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore
+from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore, left_for_upkeep
+from core.jobs.errors import ArtifactsUnavailable
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from core.provenance import Provenance
@@ -73,10 +74,11 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
             log.info("job %s attempt %d: %s", record.id, record.attempt, "handed back" if back else "lost")
             return Carried(record, handed_back=back)
         held = run.insist(lambda: store.finish(record.id, record.attempt, ending.status, **ending.fields))
-    if held:
-        artifacts.delete_output(record.id, CHECKPOINT)
-    else:
-        artifacts.delete_attempt(record.id, record.attempt)
+    with left_for_upkeep(f"what job {record.id} no longer needs"):
+        if held:
+            artifacts.delete_output(record.id, CHECKPOINT)
+        else:
+            artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
     return Carried(record, exhausted=ending.exhausted)
 
@@ -87,6 +89,8 @@ def _ending(run: Run, workshop: Workshop) -> Ending:
     except PutAside:
         raise
     except Exception as error:
+        if isinstance(error, ArtifactsUnavailable) and run.ask() is Verdict.CANCEL:
+            return Ending(JobStatus.CANCELED, {"outcome": Ended.CANCELED})
         if ran_out_of_memory(error):
             log.warning("job %s ran out of memory: %s", run.record.id, error)
             predicted, peak = predicted_bytes(run.record, workshop.studio), peak_bytes(workshop.studio.device)
@@ -103,12 +107,13 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
     record, studio, artifacts = run.record, workshop.studio, workshop.artifacts
     with PeakMemory(studio.device) as memory:
         model = studio.model(record.options)
-        content = _picture(artifacts, record.content.id)
-        styles = [_picture(artifacts, style.id) for style in record.styles]
+        content, *styles = run.stored(
+            lambda: [_picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
+        )
         checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds)
         outcome = _drawn(run, checkpoints, content, styles, model.network, workshop)
         _log_start(run, model)
-        artifacts.put_output(record.id, record.attempt, LOSSES, _losses(outcome))
+        _keep(run, artifacts, LOSSES, _losses(outcome))
         if outcome.ended is Ended.DEADLINE:
             return _late(record, outcome)
         if outcome.ended is Ended.CANCELED:
@@ -116,7 +121,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         blend = blend_weights(record.options, len(styles))
         measures = measure(content, styles, blend, outcome.picture, model.measuring, studio.lpips)
     write = png16 if record.options.output_format == "png16" else png
-    artifacts.put_output(record.id, record.attempt, RESULT, write(outcome.picture, _provenance(record, model)))
+    _keep(run, artifacts, RESULT, write(outcome.picture, _provenance(record, model)))
     if run.ask() is not Verdict.GO_ON:
         return _canceled(record, outcome)
     metrics = JobMetrics(
@@ -157,12 +162,12 @@ def _drawn(
         record.options,
         network,
         run.on_progress,
-        init=_picture(artifacts, record.init_image.id) if record.init_image else None,
-        labels=_labels(artifacts, record.mask.id) if record.mask else None,
+        init=run.stored(partial(_picture, artifacts, record.init_image.id)) if record.init_image else None,
+        labels=run.stored(partial(_labels, artifacts, record.mask.id)) if record.mask else None,
         memory_bytes=workshop.studio.memory_bytes,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
     )
-    put_aside = checkpoints.latest()
+    put_aside = run.stored(checkpoints.latest)
     try:
         outcome = draw(resume=put_aside)
     except CheckpointError as error:
@@ -172,6 +177,10 @@ def _drawn(
         share = 100 * checkpoints.seconds / outcome.seconds
         log.info("job %s attempt %d: checkpoints took %.2f %% of the run", record.id, record.attempt, share)
     return outcome
+
+
+def _keep(run: Run, artifacts: ArtifactStore, name: str, data: bytes) -> None:
+    run.stored(lambda: artifacts.put_output(run.record.id, run.record.attempt, name, data))
 
 
 def _late(record: JobRecord, outcome: Outcome) -> Ending:

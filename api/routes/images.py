@@ -17,6 +17,7 @@ from core.jobs.record import Picture
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
 _ABOUT_ONE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE)
+_OF_ITS_FILE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE)
 _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
 
 
@@ -36,6 +37,8 @@ _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it alrea
         types.PICTURE_TOO_LARGE,
         types.BODY_TOO_LARGE,
         types.STORE_UNAVAILABLE,
+        types.STORAGE_UNAVAILABLE,
+        types.STORAGE_FULL,
     ),
     openapi_extra=upload_of(ImageForm),
 )
@@ -67,7 +70,7 @@ def look(request: Request, service: Service, whose: Owner, image_id: str) -> Res
     operation_id="getImageFile",
     response_class=Response,
     response_description="The picture as jobs use it.",
-    responses=binary(200, "image/png") | _UNCHANGED | _ABOUT_ONE,
+    responses=binary(200, "image/png") | _UNCHANGED | _OF_ITS_FILE,
 )
 def file(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
     """The picture as jobs use it: upright, in sRGB, without metadata; PNG."""
@@ -80,7 +83,7 @@ def file(request: Request, service: Service, whose: Owner, image_id: str) -> Res
     operation_id="getImageThumbnail",
     response_class=Response,
     response_description="The picture, small.",
-    responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _ABOUT_ONE,
+    responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _OF_ITS_FILE,
 )
 def thumbnail(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
     """The picture within 256 x 256 pixels, for lists."""

@@ -22,7 +22,9 @@ _LOSS_WRITERS: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]]], str | 
     "application/json": partial(to_json, inf_nan_mode="null"),
     "text/csv": table.of_losses,
 }
-_ABOUT_A_PART: Final = problems(types.JOB_NOT_FOUND, types.NO_RESULT_YET, types.JOB_EXPIRED, types.STORE_UNAVAILABLE)
+_ABOUT_A_PART: Final = problems(
+    types.JOB_NOT_FOUND, types.NO_RESULT_YET, types.JOB_EXPIRED, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE
+)
 _FORMAT: Final = Query(alias="format", description="PNG, unless said otherwise here or by Accept.")
 _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
 

@@ -58,6 +58,8 @@ Prefer = Annotated[
         types.QUOTA_EXCEEDED,
         types.QUEUE_FULL,
         types.STORE_UNAVAILABLE,
+        types.STORAGE_UNAVAILABLE,
+        types.STORAGE_FULL,
     ),
     openapi_extra=body_of(form=JobForm, json=JobRequest, json_example=examples.REQUEST),
 )

@@ -118,6 +118,21 @@ class ArtifactMissing(JobsError):
     """Raised when the bytes of a picture are not in the artifact store."""
 
 
+class ArtifactsUnavailable(JobsError):
+    """Raised when the artifact store does not answer or refuses. `retry_after` in seconds."""
+
+    retry_after = 10
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The store of pictures is not available: {detail}")
+
+
+class ArtifactsFull(ArtifactsUnavailable):
+    """Raised when the artifact store has no room left. `retry_after` in seconds."""
+
+    retry_after = 60
+
+
 def sentence(text: str) -> str:
     """A message as a sentence. A first word that may be a name, like `vgg16` or `style_weight`, is left alone."""
     first = text.partition(" ")[0]

@@ -9,10 +9,13 @@ from typing import Any, Final, Self
 from celery import Celery
 
 from core.jobs import artifacts as names
-from core.jobs.artifacts import ArtifactStore, open_artifacts
+from core.jobs.artifacts import ArtifactStore, left_for_upkeep, open_artifacts
+from core.jobs.artifacts.space import Space
+from core.jobs.connections import connect
 from core.jobs.egress import Egress
 from core.jobs.errors import (
     ArtifactMissing,
+    ArtifactsUnavailable,
     FieldProblem,
     InvalidRequest,
     JobExpired,
@@ -27,7 +30,7 @@ from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
 from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
 from core.jobs.spec import JobSpec, Submission, TakenPicture, checked, with_files
-from core.jobs.store import WORKER_SEEN_SECONDS, JobStore, connect
+from core.jobs.store import WORKER_SEEN_SECONDS, JobStore
 from core.settings import Settings
 
 __all__ = ["JobService", "Part", "Readiness", "Submission"]
@@ -167,7 +170,8 @@ class JobService:
         """As `delete`, for the service itself. `remember_seconds`: for how long it is said to have expired."""
         record = self._store.remove(job_id, remember_seconds=remember_seconds)
         if record is not None:
-            self._artifacts.delete_job(job_id)
+            with left_for_upkeep(f"what job {job_id} made"):
+                self._artifacts.delete_job(job_id)
             self._release(record)
             if record.status is JobStatus.PROCESSING:
                 let_next_in(self._store, self._queue, record.owner)
@@ -187,7 +191,8 @@ class JobService:
         self.get(job_id, owner)
         record = self._store.request_cancel(job_id)
         if record.finished:
-            self._artifacts.delete_output(job_id, names.CHECKPOINT)
+            with left_for_upkeep(f"what job {job_id} put aside"):
+                self._artifacts.delete_output(job_id, names.CHECKPOINT)
         return record
 
     def queue_position(self, record: JobRecord) -> int | None:
@@ -220,14 +225,29 @@ class JobService:
             workers = self._store.workers()
         except StoreUnavailable as error:
             silent = Part(False, "not known while Redis does not answer")
-            return Readiness({"redis": Part(False, str(error)), "artifacts": self._folder(), "worker": silent}, None)
+            return Readiness({"redis": Part(False, str(error)), "artifacts": self.storage(), "worker": silent}, None)
         worker = (
             Part(True, f"{len(workers)} ready")
             if workers
             else Part(False, f"none was heard of within {WORKER_SEEN_SECONDS} s; start one")
         )
         network = list(workers.values())[-1] if workers else None
-        return Readiness({"redis": Part(True, "answers"), "artifacts": self._folder(), "worker": worker}, network)
+        return Readiness({"redis": Part(True, "answers"), "artifacts": self.storage(), "worker": worker}, network)
+
+    def storage(self) -> Part:
+        """Whether pictures can be stored. Never raises."""
+        try:
+            self._artifacts.check()
+        except ArtifactsUnavailable as error:
+            return Part(False, f"cannot be written ({error})")
+        return Part(True, "can be written")
+
+    def space(self) -> Space | None:
+        """What is left of the disk that keeps the pictures; None where that has no bound, or is not known now."""
+        try:
+            return self._artifacts.space()
+        except ArtifactsUnavailable:
+            return None
 
     def _recorded(self, spec: JobSpec, submission: Submission) -> JobRecord:
         now = self._store.now()
@@ -270,13 +290,6 @@ class JobService:
         except ArtifactMissing:
             state = f"the job is {record.status}" if record.finished else f"the job is {record.status} still"
             raise NotReadyYet(record.id, what, f"There is no {what}: {state}.") from None
-
-    def _folder(self) -> Part:
-        try:
-            self._artifacts.check()
-        except OSError as error:
-            return Part(False, f"cannot be written ({error})")
-        return Part(True, "can be written")
 
 
 def let_next_in(store: JobStore, queue: Celery, owner: str | None) -> None:

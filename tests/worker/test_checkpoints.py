@@ -14,7 +14,7 @@ from redis import Redis
 
 from core.engine.progress import Ended, Progress
 from core.jobs.artifacts import CHECKPOINT, ArtifactStore, open_artifacts
-from core.jobs.errors import ArtifactMissing
+from core.jobs.errors import ArtifactMissing, ArtifactsFull
 from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
 from core.jobs.store import JobStore
@@ -210,7 +210,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
 
         def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
             if name == CHECKPOINT:
-                raise OSError(28, "No space left on device")
+                raise ArtifactsFull("the disk is full")
             artifacts.put_output(job_id, attempt, name, data, flush=flush)
 
     job = submit(iterations=ITERATIONS)
@@ -233,7 +233,7 @@ def test_checkpoints_cost_at_most_one_part_in_fifty_of_the_time(
     def take() -> Any:
         nonlocal now
         now += 4.0
-        raise OSError(28, "No space left on device")
+        raise ArtifactsFull("the disk is full")
 
     for step in range(2000):
         now += 1.0

@@ -365,7 +365,7 @@ class Unlucky(FolderArtifacts):
 @pytest.mark.parametrize(
     ("error", "kind", "told"),
     [
-        (OSError(28, "No space left on device", "/secret/path"), "storage-failed", "No space left on device."),
+        (OSError(5, "Input/output error", "/secret/path"), "storage-failed", "Input/output error."),
         (MemoryError(), "out-of-memory", "more memory than there was"),
         (MemoryLimitError(2**33, 2**32, 4096, 2048), "out-of-memory", "the largest size that fits is 2048."),
         (EngineError("a new kind of trouble"), "engine", "A new kind of trouble."),

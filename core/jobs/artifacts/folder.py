@@ -1,0 +1,162 @@
+"""Artifacts in a local folder, or on a file system that several hosts share."""
+
+import errno
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from core.jobs.artifacts import places
+from core.jobs.artifacts.space import Space
+from core.jobs.errors import ArtifactMissing, ArtifactsFull, ArtifactsUnavailable
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class FolderArtifacts:
+    """See ArtifactStore. The folder is made when first written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put_input(self, data: bytes) -> str:
+        picture_id = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        path = self._folder / places.of_input(picture_id)
+        if not path.exists():
+            _write_whole(path, data)
+        return picture_id
+
+    def input(self, picture_id: str) -> bytes:
+        return _read(self._folder / places.of_input(picture_id), picture_id)
+
+    def delete_input(self, picture_id: str) -> None:
+        _delete(self._folder / places.of_input(picture_id))
+
+    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
+        _write_whole(self._folder / places.of_output(job_id, attempt, name), data, flush=flush)
+
+    def output(self, job_id: str, attempt: int, name: str) -> bytes:
+        return _read(self._folder / places.of_output(job_id, attempt, name), f"{name} of job {job_id}")
+
+    def delete_output(self, job_id: str, name: str) -> None:
+        places.of_output(job_id, 1, name)
+        for attempt in (self._folder / places.of_job(job_id)).glob("*"):
+            _delete(self._folder / places.of_output(job_id, int(attempt.name), name))
+
+    def delete_attempt(self, job_id: str, attempt: int) -> None:
+        _delete_folder(self._folder / places.of_attempt(job_id, attempt))
+        with suppress(OSError):  # other attempts are there, or nothing is
+            (self._folder / places.of_job(job_id)).rmdir()
+
+    def delete_job(self, job_id: str) -> None:
+        _delete_folder(self._folder / places.of_job(job_id))
+
+    def inputs(self, before: float) -> Iterator[str]:
+        for path in self._folder.glob(f"{places.INPUTS}/*/*.png"):
+            picture_id = places.picture_at(path.as_posix())
+            if picture_id and _modified(path) < before:
+                yield picture_id
+
+    def jobs(self, before: float) -> Iterator[str]:
+        for folder in self._folder.glob(f"{places.JOBS}/*"):
+            try:
+                places.of_job(folder.name)
+            except ArtifactMissing:
+                continue
+            if max(map(_modified, (folder, *folder.iterdir()))) < before:
+                yield folder.name
+
+    def delete_halves(self, before: float) -> None:
+        for pattern in (f"{places.INPUTS}/*/.*{places.ASIDE}", f"{places.JOBS}/*/*/.*{places.ASIDE}"):
+            for path in self._folder.glob(pattern):
+                if _modified(path) < before:
+                    _delete(path)
+
+    def check(self) -> None:
+        with _told("written"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                file.write(b"strata")
+                file.flush()
+
+    def space(self) -> Space | None:
+        with _told("read"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            usage = shutil.disk_usage(self._folder)
+            return Space(free_bytes=usage.free, total_bytes=usage.total)
+
+
+@contextmanager
+def _told(done: str) -> Iterator[None]:
+    """The system's errors as ours, without the paths of this machine."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # it is the process that is in trouble, not the folder
+            raise
+        if error.errno in _FULL:
+            raise ArtifactsFull("the disk that keeps the pictures is full") from error
+        why = error.strerror or str(error)
+        raise ArtifactsUnavailable(f"the folder of pictures cannot be {done} ({why})") from error
+
+
+def _write_whole(path: Path, data: bytes, *, flush: bool = True) -> None:
+    """Write aside, flush to the disk, rename: the file is there whole or not at all, crash included."""
+    with _told("written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=places.ASIDE)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                if flush:
+                    os.fsync(file.fileno())
+            os.chmod(aside, 0o644)  # mkstemp's 0600 would hide it from another role's user
+            os.replace(aside, path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+        if flush:
+            _flush_folder(path.parent)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        with _told("read"):
+            return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactMissing(f"{what} is not in the artifact store.") from None
+
+
+def _delete(path: Path) -> None:
+    with _told("written"):
+        path.unlink(missing_ok=True)
+
+
+def _delete_folder(path: Path) -> None:
+    with _told("written"), suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def _modified(path: Path) -> float:
+    """Seconds since 1970; of what has gone meanwhile, never."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def _flush_folder(folder: Path) -> None:
+    """A rename is on the disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
