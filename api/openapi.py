@@ -158,5 +158,8 @@ def _example(kind: ProblemType) -> dict[str, Any]:
     return of_fields(kind, [FieldProblem(kind.pointer, kind.example)]).body("/v1/jobs")
 
 
-OTHERWISE: Final[Responses] = {"default": _problem_response("Any other problem.", (problem_types.INTERNAL_ERROR,))}
-"""For every operation: how an error looks that it does not foresee."""
+OTHERWISE: Final[Responses] = {
+    "4XX": _problem_response("Any other problem with the request.", (problem_types.BAD_REQUEST,)),
+    "5XX": _problem_response("Any other problem of the service.", (problem_types.INTERNAL_ERROR,)),
+}
+"""For every operation: how an error looks that it does not foresee. No `default`: that would speak of pictures, too."""
