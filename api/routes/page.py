@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
@@ -24,6 +25,8 @@ HEADERS: Final = {
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "no-cache"
+_SMALL: Final = 600
+"""Bytes of a file that is not worth compressing."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +34,7 @@ router = APIRouter(include_in_schema=False)
 def install(app: FastAPI) -> None:
     """Serve the page at `/`, and its files below `/web`."""
     app.include_router(router)
-    app.mount("/web/{version}", _Files(directory=_WEB))
+    app.mount("/web/{version}", GZipMiddleware(_Files(directory=_WEB), minimum_size=_SMALL))
 
 
 @router.get("/")

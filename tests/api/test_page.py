@@ -42,3 +42,10 @@ def test_pictures_stay_small():
 def test_no_script_or_style_is_written_into_the_page():
     text = (_WEB / "index.html").read_text()
     assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", text) == []
+
+
+def test_what_is_text_comes_compressed(http):
+    with http.stream("GET", "/web/0/js/studio.js") as answer:
+        packed = sum(len(part) for part in answer.iter_raw())
+    assert answer.headers["content-encoding"] == "gzip"
+    assert packed < (_WEB / "js" / "studio.js").stat().st_size / 2

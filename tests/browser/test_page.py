@@ -42,6 +42,9 @@ def test_two_files_become_a_picture_to_look_at_and_to_keep(studio, asked):
         page.get_by_role("button", name="Download PNG").click()
     assert kept.value.suggested_filename == f"strata-{job}.png"
     assert Path(kept.value.path()).read_bytes() == httpx.get(f"{studio.url}/v1/jobs/{job}/image").content
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="JPEG").click()
+    assert Path(kept.value.path()).read_bytes().startswith(b"\xff\xd8")
 
 
 def test_sliders_and_options_change_what_is_asked_for_without_asking_before(studio, asked):
@@ -61,6 +64,35 @@ def test_sliders_and_options_change_what_is_asked_for_without_asking_before(stud
     options = resolved(studio, studio.run())
     assert options["layer_weights"] == {"relu1_1": 16, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
     assert (options["iterations"], options["color"], options["profile"]) == (7, "content", None)
+
+
+def test_moving_a_slider_never_waits(studio):
+    """The share, the strata and the profile say the new state before the event of the move is over."""
+    page = studio.open()
+    told = page.evaluate("""() => {
+        const slider = document.querySelector("[data-layer=relu1_1]");
+        const told = [];
+        for (const position of [0, 20, 40, 72]) {
+            slider.value = position;
+            slider.dispatchEvent(new Event("input", { bubbles: true }));
+            const pressed = document.querySelectorAll(".segmented[aria-label=Profile] [aria-pressed=true]").length;
+            told.push([document.querySelector(".slider output").textContent, pressed]);
+        }
+        return told;
+    }""")
+    assert told == [["0 %", 0], ["4 %", 0], ["20 %", 1], ["80 %", 0]]
+
+
+def test_a_job_that_waits_says_which_number_it_has(studio):
+    page = studio.open(iterations=LONG)
+    studio.choose()
+    studio.run()
+    expect(page.locator(".progress-line")).to_have_text(re.compile(r"^[1-9]\d* of"))
+    for place in ("Next in the queue", "Number 2 in the queue"):
+        page.get_by_role("link", name="Paint", exact=True).click()
+        studio.run()
+        expect(page.locator(".progress-line")).to_have_text(place)
+        expect(page.locator(".chip")).to_have_text("Waiting")
 
 
 def test_a_profile_is_asked_for_by_name_and_a_preset_fills_the_rest(studio):
@@ -197,6 +229,11 @@ def test_a_job_can_be_run_again_with_changes_and_as_curl(studio, tmp_path, photo
     answer = subprocess.run(["bash", "-c", f"{command} -s"], cwd=tmp_path, capture_output=True, check=True, timeout=60)
     again = json.loads(answer.stdout)
     assert (again["options"]["profile"], again["options"]["size"]) == ("abstract", 64)
+
+    expect(page.get_by_role("button", name="Copy as curl")).to_be_visible()
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
 
     page.get_by_role("button", name="Run again with changes").click()
     expect(page.locator(".drop-content .pictures img")).to_have_js_property("naturalWidth", 96)

@@ -1,11 +1,14 @@
 """A long history: what two hundred finished jobs cost the browser, by its own account."""
 
 import json
+import logging
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
+
+log = logging.getLogger(__name__)
 
 MANY = 200
 PAGE = 40  # jobs that the history asks for at a time
@@ -89,7 +92,7 @@ def test_two_hundred_jobs_scroll_without_work_that_grows_with_them(studio, jobs,
         "tasks over 50 ms": len(seen["tasks"]),
         "layout shift": round(seen["shift"], 5),
     }
-    print(json.dumps(figures))
+    log.info("%s", json.dumps(figures))  # pytest -o log_cli=true -o log_cli_level=INFO
     record_property("figures", figures)
     assert MANY <= len(set(fetched)) == len(fetched)
     assert seen["rendered"] < MANY * 3 / 4  # those near the screen, and a page that has just come

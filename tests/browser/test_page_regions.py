@@ -45,6 +45,7 @@ def test_each_colour_of_a_region_map_is_given_to_a_painting(studio, regions):
     page.get_by_label("Painting for #0000ff").select_option("2: photo.png")
     page.get_by_label("Painting for #ff0000").select_option("1: painting.png")
     expect(page.get_by_label("Painting for #ffffff")).to_have_value("")
+    assert studio.overflow() == 0
     found = labels(studio, studio.run())
     assert [found.getpixel(at) for at in ((20, 40), (70, 40), (2, 2))] == [1, 2, 0]
     studio.finish()
