@@ -1,22 +1,50 @@
 """What Prometheus is told of the service as a whole; asked of Redis when Prometheus asks us."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core.jobs.artifacts.space import Space
 from core.jobs.census import Census
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposed(census: Census, process: CollectorRegistry) -> bytes:
-    """Everything in Prometheus's text format: of the whole service, then of this API process."""
+@dataclass(frozen=True)
+class Storage:
+    """Whether pictures can be stored, and what is left of their disk, if it is one and known."""
+
+    writable: bool
+    space: Space | None
+
+
+def exposed(census: Census | None, storage: Storage, process: CollectorRegistry) -> bytes:
+    """Everything in Prometheus's text format: of the whole service, then of this API process.
+
+    census: None while Redis does not answer; what is known without it is told all the same.
+    """
     whole = CollectorRegistry()
-    whole.register(_Counted(census))
+    whole.register(_Parts(census is not None, storage))
+    if census is not None:
+        whole.register(_Counted(census))
     return generate_latest(whole) + generate_latest(process)
+
+
+class _Parts(Collector):
+    def __init__(self, redis: bool, storage: Storage) -> None:
+        self._redis = redis
+        self._storage = storage
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("strata_redis_up", "Whether Redis answers; else little is told.", self._redis)
+        yield GaugeMetricFamily("strata_artifacts_writable", "Whether pictures can be stored.", self._storage.writable)
+        if (space := self._storage.space) is not None:
+            yield GaugeMetricFamily("strata_artifacts_free_bytes", "Left on the disk of pictures.", space.free_bytes)
+            yield GaugeMetricFamily("strata_artifacts_size_bytes", "Of the disk of pictures.", space.total_bytes)
 
 
 class _Counted(Collector):
@@ -49,6 +77,17 @@ class _Counted(Collector):
             "Evaluations in them: their rate by that of engine_seconds is the pace.",
             seen.iterations,
         )
+        yield CounterMetricFamily("strata_claims", "Runs begun: a job begins one for each attempt.", seen.claims)
+        lost = CounterMetricFamily(
+            "strata_leases_lost", "Runs that gave no sign for too long, by what became of their jobs.", labels=["then"]
+        )
+        for then, number in seen.lost.items():
+            lost.add_metric([then], number)
+        yield lost
+        if seen.reconciled_seconds is not None:
+            yield GaugeMetricFamily(
+                "strata_reconciled_seconds", "Since a courier last looked after such jobs.", seen.reconciled_seconds
+            )
         webhooks = CounterMetricFamily("strata_webhook_attempts", "Callbacks, by how they went.", labels=["result"])
         for result, number in seen.webhooks.items():
             webhooks.add_metric([result], number)

@@ -27,7 +27,9 @@ def status(url: Url = DEFAULT_URL, api_key: Key = None) -> None:
         table.add_row(name, f"[{'green' if part['ok'] else 'red'}]{part['detail']}[/]")
     if network := ready.json().get("network"):
         table.add_row("network", " ".join(network.values()))
-    if numbers.is_success:
+    if numbers.is_success and "strata_redis_up 0" in numbers.text:
+        table.add_row("jobs", "not known while Redis does not answer")
+    elif numbers.is_success:
         _counted(table, counted(numbers.text))
     else:
         table.add_row("jobs", f"not told: {numbers.json()['detail']}")

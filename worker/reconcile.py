@@ -53,7 +53,9 @@ class Reconciler:
 
     def round(self) -> int:
         """Take jobs from runs that are gone, ring for jobs nobody will look at; how many. Raises StoreUnavailable."""
-        return self.reclaim() + self.ring_again()
+        put_right = self.reclaim() + self.ring_again()
+        self._store.note_reconciled()
+        return put_right
 
     def reclaim(self) -> int:
         """Jobs whose lease ran out wait again, or fail when that was once too often; so do jobs that hang."""

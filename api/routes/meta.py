@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,6 +17,8 @@ from core.engine.architecture import ARCHITECTURES, BLOCK_EFFECTS, STYLE_LAYERS
 from core.engine.options import PROFILES, StyleOptions
 from core.engine.presets import PRESETS, resolve
 from core.jobs.census import census
+from core.jobs.errors import StoreUnavailable
+from core.jobs.service import JobService
 
 router = APIRouter()
 
@@ -111,15 +114,24 @@ async def healthz() -> Health:
     operation_id="getMetrics",
     response_class=Response,
     response_description="Prometheus's text format.",
-    responses=_METRICS | problems(types.STORE_UNAVAILABLE),
+    responses=_METRICS,
 )
 async def told(request: Request) -> Response:
     """Jobs by state and outcome, queue depth and age, workers, engine time, webhooks; this process's HTTP latency.
 
-    Asks for a key where the rest does.
+    While Redis does not answer, that is told, and what is known without it. Asks for a key where the rest does.
     """
-    seen = await census(parts(request).redis)
-    return Response(metrics.exposed(seen, request.app.state.registry), media_type=metrics.MEDIA_TYPE)
+    own = parts(request)
+    storage = await to_thread.run_sync(_storage, own.service)
+    try:
+        seen = await census(own.redis)
+    except StoreUnavailable:
+        seen = None
+    return Response(metrics.exposed(seen, storage, request.app.state.registry), media_type=metrics.MEDIA_TYPE)
+
+
+def _storage(service: JobService) -> metrics.Storage:
+    return metrics.Storage(writable=service.storage().ok, space=service.space())
 
 
 @router.get(

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from core.jobs import transitions
 from core.jobs.connections import answering
+from core.jobs.deliveries import RESULTS
 from core.jobs.record import JobStatus, Priority
-from core.jobs.store import PLACE_PER_RANK
+from core.jobs.store import PLACE_PER_RANK, Reclaimed
 
 _WORKER_SEEN_MS: Final = 30_000
 _STATES: Final = ",".join(f"'{state}'" for state in JobStatus)
@@ -35,13 +36,18 @@ for rank = 0, {len(Priority) - 1} do
   if first[2] then oldest = math.min(oldest, first[2] - rank * {PLACE_PER_RANK}) end
 end
 local workers = redis.call('ZCOUNT', KEYS[3], now_ms - {_WORKER_SEEN_MS}, '+inf')
-return {{jobs, queued, now_ms - oldest, workers, redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5])}}
+local ever, webhooks = redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5])
+return {{jobs, queued, now_ms - oldest, workers, ever, webhooks, now_ms}}
 """
 
 
 @dataclass(frozen=True)
 class Census:
-    """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority."""
+    """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority.
+
+    `lost`: runs that lost their jobs, by what became of those. `reconciled_seconds`: since somebody looked after
+    such jobs; None if nobody ever did.
+    """
 
     jobs: Mapping[str, int]
     finished: Mapping[tuple[str, str], int]
@@ -50,6 +56,9 @@ class Census:
     workers: int
     engine_seconds: float
     iterations: int
+    claims: int
+    lost: Mapping[str, int]
+    reconciled_seconds: float | None
     webhooks: Mapping[str, int]
 
 
@@ -58,7 +67,7 @@ async def census(redis: Redis) -> Census:
     keys = (transitions.OWNERS, "strata:queue", "strata:workers:seen", transitions.TOTALS, "strata:webhooks:counts")
     async with answering():
         call = cast(Awaitable[list[Any]], redis.eval(_COUNT, len(keys), *keys))
-        jobs, queued, oldest, workers, totals, webhooks = await call
+        jobs, queued, oldest, workers, totals, webhooks, now_ms = await call
     ever = _pairs(totals)
     finished: Counter[tuple[str, str]] = Counter()
     for name, number in ever.items():
@@ -73,7 +82,10 @@ async def census(redis: Redis) -> Census:
         workers=workers,
         engine_seconds=float(ever.get("engine_seconds", 0)),
         iterations=int(ever.get("iterations", 0)),
-        webhooks={name: int(number) for name, number in _pairs(webhooks).items()},
+        claims=int(ever.get("claims", 0)),
+        lost={what: int(ever.get(f"lost:{what}", 0)) for what in Reclaimed if what is not Reclaimed.HELD},
+        reconciled_seconds=(now_ms - int(ever["reconciled"])) / 1000 if "reconciled" in ever else None,
+        webhooks={result: int(_pairs(webhooks).get(result, 0)) for result in RESULTS},
     )
 
 

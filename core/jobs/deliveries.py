@@ -17,8 +17,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from redis import Redis
 
 from core.jobs import transitions
+from core.jobs.connections import answered
 from core.jobs.record import JobRecord
-from core.jobs.store import answered
 
 LEASE_SECONDS: Final = 60.0
 """Longer than an attempt may take."""
@@ -36,6 +36,11 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+
+
+RETRIED: Final = "retried"
+RESULTS: Final = (DeliveryStatus.DELIVERED, RETRIED, DeliveryStatus.FAILED)
+"""How an attempt may go, as it is counted."""
 
 
 class _Value(BaseModel):
@@ -64,10 +69,11 @@ class Delivery(_Value):
 
 
 class Due(_Value):
-    """A delivery that was taken to be tried. `tries` counts this one; `now` is Redis's clock."""
+    """A delivery that was taken to be tried. `tries` counts this one; `now` is Redis's clock; `job` is the job's id."""
 
     id: str
     token: str
+    job: str
     owner: str | None
     event: str
     url: str
@@ -214,7 +220,7 @@ class DeliveryStore:
     def settle(self, due: Due, status: DeliveryStatus, attempt: Attempt, again_in: float | None = None) -> bool:
         """Note how an attempt went. `again_in`: seconds until the next. False: the lease had ended meanwhile."""
         pause = "" if again_in is None else int(again_in * 1000)
-        counted = status if again_in is None else "retried"
+        counted = status if again_in is None else RETRIED
         args = (due.id, due.lane, due.token, status, pause, counted, attempt.model_dump_json())
         return bool(answered(lambda: self._settle(args=args)))
 
@@ -264,7 +270,7 @@ class DeliveryStore:
 def _due(delivery_id: str, token: str, flat: Iterable[bytes], now: datetime) -> Due:
     values = list(flat)
     fields = {k.decode(): v.decode() for k, v in zip(values[::2], values[1::2], strict=True)}
-    named = {name: fields[name] for name in ("event", "url", "home", "lane")}
+    named = {name: fields[name] for name in ("job", "event", "url", "home", "lane")}
     return Due(
         id=delivery_id,
         token=token,

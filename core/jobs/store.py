@@ -82,6 +82,7 @@ class JobStore:
         self._cancel = redis.register_script(transitions.CANCEL)
         self._next_held = redis.register_script(transitions.NEXT_HELD)
         self._remove = redis.register_script(transitions.REMOVE)
+        self._reconciled = redis.register_script(transitions.RECONCILED)
         self._heartbeat = redis.register_script(transitions.HEARTBEAT)
         self._workers = redis.register_script(transitions.WORKERS)
 
@@ -236,6 +237,10 @@ class JobStore:
 
     def queue_length(self) -> int:
         return cast(int, answered(lambda: self._redis.zcard(_QUEUE)))
+
+    def note_reconciled(self) -> None:
+        """Say that somebody has looked after jobs whose runs or messages are gone."""
+        answered(lambda: self._reconciled(keys=(transitions.TOTALS,)))
 
     def heartbeat(self, worker_id: str, info: Mapping[str, str]) -> None:
         """Say that a worker is alive, warm, and with which network, weights and device."""

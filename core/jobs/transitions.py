@@ -34,7 +34,9 @@ EXPIRING: Final = "strata:expiring"
 """Finished jobs by the time they expire, milliseconds since 1970."""
 
 TOTALS: Final = "strata:totals"
-"""What was ever done: finished jobs as `jobs:state:outcome`, engine_seconds, iterations."""
+"""What was ever done: finished jobs as `jobs:state:outcome`, engine_seconds, iterations, claims; runs that lost their
+jobs as `lost:` and what became of those; and when the reconciler was last there, milliseconds since 1970.
+"""
 
 OWNERS: Final = "strata:owners"
 """Everybody who ever had a job."""
@@ -227,6 +229,7 @@ redis.call('HSET', job, '_lease', lease, '_ends', string.format('%d', ends), '_c
 if get('started_at') == 'null' then redis.call('HSET', job, 'started_at', now) end
 redis.call('ZREM', queue, id)
 redis.call('ZADD', running, lease, id)
+redis.call('HINCRBY', '{TOTALS}', 'claims', 1)
 become('{JobStatus.PROCESSING}')
 return redis.call('HGETALL', job)
 """
@@ -285,6 +288,12 @@ return redis.call('HGETALL', job)
 """
 )
 
+# KEYS: the totals. The reconciler was there.
+RECONCILED: Final = """
+local clock = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'reconciled', string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000)))
+"""
+
 # KEYS: an owner's jobs put by. Answers the first of them, or nothing.
 NEXT_HELD: Final = """
 local first = redis.call('ZPOPMIN', KEYS[1])
@@ -308,6 +317,10 @@ return 1
 RECLAIM: Final = (
     _PRELUDE
     + f"""
+local function lost(then_)
+  redis.call('HINCRBY', '{TOTALS}', 'lost:' .. then_, 1)
+  return then_
+end
 if status() ~= '{JobStatus.PROCESSING}' then
   redis.call('ZREM', running, id)
   return 'held'
@@ -315,20 +328,20 @@ end
 if now_ms > tonumber(get('_ends') or now_ms) then
   redis.call('HSET', job, 'error', ARGV[5], 'outcome', '"deadline"')
   complete('{JobStatus.FAILED}', tonumber(ARGV[3]))
-  return 'late'
+  return lost('late')
 end
 if now_ms < tonumber(get('_lease')) then return 'held' end
 if get('cancel_requested') == 'true' then
   cancel(tonumber(ARGV[3]))
-  return 'canceled'
+  return lost('canceled')
 end
 if redis.call('HINCRBY', job, '_lost', 1) >= tonumber(ARGV[2]) then
   redis.call('HSET', job, 'error', ARGV[4])
   complete('{JobStatus.FAILED}', tonumber(ARGV[3]))
-  return 'spent'
+  return lost('spent')
 end
 queue_again()
-return 'queued'
+return lost('queued')
 """
 )
 

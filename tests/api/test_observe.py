@@ -3,12 +3,15 @@
 import json
 import logging
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.jobs.record import JobMetrics
+from api.app import create_app
+from core.jobs.record import JobError, JobMetrics
 from core.jobs.store import JobStore
 from core.logs import JsonLines
+from core.settings import Settings
 
 
 def told(http) -> dict[tuple[str, ...], float]:
@@ -40,6 +43,46 @@ def test_metrics_count_jobs_the_queue_and_what_was_done(http, submit, service):
     assert 0 <= found["strata_queue_oldest_seconds",] < 3600
     assert (found["strata_engine_seconds_total",], found["strata_iterations_total",]) == (2.5, 50)
     assert found["strata_workers",] == 1
+
+
+def test_metrics_count_runs_and_what_became_of_those_that_were_lost(http, submit, service):
+    store = JobStore(service.redis, keep_seconds=60)
+    error = JobError(type="attempts-spent", title="Spent", detail="Spent.")
+    before = told(http)
+    assert before["strata_claims_total",] == before["strata_leases_lost_total", "spent"] == 0
+    assert before["strata_webhook_attempts_total", "failed"] == 0
+    assert ("strata_reconciled_seconds",) not in before
+    job = submit()["id"]
+    for _ in range(2):
+        assert store.claim(job, 0) is not None
+        store.reclaim(job, 2, error, error)
+    store.note_reconciled()
+    after = told(http)
+    assert after["strata_claims_total",] == 2
+    assert {then: after["strata_leases_lost_total", then] for then in ("queued", "spent", "late", "canceled")} == {
+        "queued": 1,
+        "spent": 1,
+        "late": 0,
+        "canceled": 0,
+    }
+    assert 0 <= after["strata_reconciled_seconds",] < 60
+
+
+def test_metrics_tell_of_the_disk(http):
+    found = told(http)
+    assert (found["strata_redis_up",], found["strata_artifacts_writable",]) == (1, 1)
+    assert 0 < found["strata_artifacts_free_bytes",] <= found["strata_artifacts_size_bytes",]
+
+
+def test_without_redis_metrics_say_so_and_tell_the_rest(serve, tmp_path):
+    (tmp_path / "file").touch()
+    settings = Settings(redis_url=f"unix://{tmp_path}/nobody.sock", artifacts=str(tmp_path / "file"))
+    with httpx.Client(base_url=serve(create_app(settings)), timeout=60) as http:
+        http.get("/healthz")
+        found = told(http)
+    assert (found["strata_redis_up",], found["strata_artifacts_writable",]) == (0, 0)
+    assert found["strata_http_seconds_count", "/healthz", "200", "GET"] == 1
+    assert not [name for name, *_ in found if name.startswith("strata_jobs")]
 
 
 def test_latency_is_counted_by_route_not_by_path(http, submit):
