@@ -1,0 +1,1 @@
+"""Measurements, each of two things in one run: `python -m benchmarks`."""

@@ -1,0 +1,97 @@
+"""What the engine's benchmarks draw: one network, one pair of pictures, and both loops over them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import textbook
+from core.engine.architecture import VGG19
+from core.engine.geometry import fit
+from core.engine.network import Network, Parameters, resolve_dtype
+from core.engine.options import StyleOptions
+from core.engine.pixels import resize, to_tensor
+from core.engine.presets import resolve
+from core.engine.progress import Outcome, Progress
+from core.engine.seeded import generate
+from core.engine.stylize import stylize
+from samples import paint, photo
+
+PAIRS = (("chelsea", "ember"), ("astronaut", "starlit"), ("coffee", "wheatfield"))
+_STYLE_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The untrained VGG-19, which every machine can make: its cost is that of the published one."""
+
+    device: torch.device
+    pair: tuple[str, str] = PAIRS[0]
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(Parameters(VGG19, "seeded-v1", generate(VGG19)), self.device)
+
+    @cached_property
+    def trunk(self) -> nn.Sequential:
+        wide = {name: t for name, t in self.network.parameters.tensors.items() if name < "conv5_2"}
+        return textbook.layers(wide).to(self.device)
+
+    @cached_property
+    def content(self) -> Tensor:
+        return to_tensor(photo(self.pair[0]))
+
+    @cached_property
+    def style(self) -> Tensor:
+        return to_tensor(paint(self.pair[1], (_STYLE_SIDE, _STYLE_SIDE)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What `auto` is here."""
+        return resolve_dtype("auto", self.device)
+
+    def with_pair(self, pair: tuple[str, str]) -> "Subject":
+        other = Subject(self.device, pair)
+        other.__dict__.update({name: self.__dict__[name] for name in ("network", "trunk") if name in self.__dict__})
+        return other
+
+    def options(self, size: int, iterations: int, **more: Any) -> StyleOptions:
+        return resolve({"size": size, "iterations": iterations, "preview_every": 0, **more})
+
+    def ours(self, options: StyleOptions, tell: Callable[[Progress], None] = lambda _: None) -> Outcome:
+        return stylize(self.content, [self.style], options, self.network, lambda progress: tell(progress))
+
+    def start(self, size: int) -> tuple[Tensor, Tensor]:
+        """Content and style as the engine scales them, (1, 3, H, W)."""
+
+        def at(picture: Tensor) -> Tensor:
+            side = fit((picture.shape[-1], picture.shape[-2]), size)
+            return resize(picture, side)[None].to(self.device)
+
+        return at(self.content), at(self.style)
+
+    def loss(self, size: int) -> Callable[[Tensor], Tensor]:
+        """The textbook's float32 objective, which judges both."""
+        content, style = self.start(size)
+        return textbook.objective(self.trunk, content, style, self.options(size, 1))
+
+    def theirs(self, size: int, evaluations: int, tell: Callable[[Tensor], None], rate: float = 0.0) -> Tensor:
+        return textbook.descend(self.loss(size), self.start(size)[0], evaluations, tell, rate)
+
+    def now(self) -> float:
+        """Seconds, once the device has done all it was asked for."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter()
+
+
+def pace(moments: list[float]) -> float:
+    """Median seconds from one evaluation to the next, the first ones left out."""
+    steps = [after - before for before, after in pairwise(moments[1:])]
+    return median(steps)
