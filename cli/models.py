@@ -15,13 +15,13 @@ class Value(BaseModel):
 
 
 class Losses(Value):
-    """The raw losses of one iterate, before any weight."""
+    """The raw losses of one iterate, before any weight; None where a run that went astray has no number."""
 
-    total: float
-    content: float
-    style: float
-    tv: float
-    style_by_layer: dict[str, float] = Field(default_factory=dict)
+    total: float | None
+    content: float | None
+    style: float | None
+    tv: float | None
+    style_by_layer: dict[str, float | None] = Field(default_factory=dict)
 
 
 class Progress(Value):

@@ -83,10 +83,15 @@ def progress_line(job: Job) -> str:
     progress = job.progress
     parts = [f"{progress.iteration}/{progress.iterations}"]
     if (losses := progress.losses) is not None:
-        parts.append(f"loss {losses.total:.3g} (content {losses.content:.3g}, style {losses.style:.3g})")
+        total, content, style = map(_number, (losses.total, losses.content, losses.style))
+        parts.append(f"loss {total} (content {content}, style {style})")
     if not job.done:
         parts.append(f"{duration(progress.eta_seconds)} left")
     return "  ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.3g}"
 
 
 def job_table(job: Job) -> Table:

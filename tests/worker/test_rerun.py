@@ -36,6 +36,19 @@ def test_a_picture_is_made_again_from_itself_with_the_same_bytes(picture: Path, 
     assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
 
 
+def test_sixteen_bits_are_made_again_as_such(
+    url: str, working: None, photo: bytes, painting: bytes, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    deep, again = tmp_path / "deep.png", tmp_path / "again.png"
+    with Client(url) as client:
+        job = client.wait(client.submit(photo, painting, **quick, output_format="png16"), timeout=60)
+        deep.write_bytes(client.image(job))
+    assert deep.read_bytes()[24] == 16  # PNG: the bit depth
+    result = rerun(str(deep), "-o", str(again), "--url", url)
+    assert result.exit_code == 0, result.output
+    assert again.read_bytes() == deep.read_bytes()
+
+
 def test_pictures_the_service_no_longer_has_are_asked_for_and_checked(
     picture: Path, url: str, service: JobService, photo: bytes, painting: bytes, tmp_path: Path
 ) -> None:

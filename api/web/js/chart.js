@@ -12,6 +12,7 @@ const TOP = 8;
 const BOTTOM = 22;
 const MOST_POINTS = 300; // more than that no screen shows
 const UNSETTLED = 3; // the first evaluations: a run that begins at the photo has almost no content loss there
+const MOST_LINES = 8;
 const FEWEST = 20; // iterations on the axis
 const CONTENT = "content";
 
@@ -88,7 +89,8 @@ function thinned(points) {
 function lines(low, high, y) {
   const factors = high - low > 2 ? [1] : high - low > 0.8 ? [1, 3] : [1, 1.5, 2, 3, 5, 7];
   const found = [];
-  for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
+  const stride = Math.max(1, Math.round((high - low) / MOST_LINES)); // a run that went astray spans dozens of powers
+  for (let power = Math.floor(low); power <= Math.ceil(high); power += stride) {
     for (const factor of factors) {
       const value = factor * 10 ** power;
       if (Math.log10(value) > low && Math.log10(value) < high) found.push(value);
