@@ -44,7 +44,7 @@ def _option(name: str, field: dict[str, Any], default: Any, schema: dict[str, An
         default_text = f"`{json.dumps(default)}`"
     lines = [f"### `{name}`\n", f"{field['description']}\n", f"- Allowed: {_allowed(field, schema)}"]
     lines.append(f"- Default: {default_text}")
-    lines += [f"- {label}: {field[key]}" for key, label in (("unit", "Unit"), ("source", "Source")) if key in field]
+    lines += [f"- Unit: {field.get('unit', 'none')}", f"- Source: {field.get('source', 'this project')}"]
     return "\n".join(lines) + "\n"
 
 

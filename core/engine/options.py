@@ -79,6 +79,7 @@ class StyleOptions(BaseModel):
         "vgg19",
         "The network that looks at the pictures: vgg19 or vgg16 with the service's parameters, or one of"
         " our own narrow ones, which need no download: strata, and strata-small for a fast preview.",
+        source="VGG: Simonyan and Zisserman 2015",
     )
     layer_weights: dict[LayerName, Weight] = _knob(
         dict.fromkeys(STYLE_LAYERS, 1.0),
@@ -104,20 +105,35 @@ class StyleOptions(BaseModel):
         "relative",
         "How Gram matrices are compared. relative makes every layer's slider mean the same at every depth;"
         " wasserstein compares means and covariances instead.",
-        source="relative: this project; gatys: Gatys et al. 2016; wasserstein: crowsonkb",
+        source="relative: this project; gatys: Gatys et al. 2016; mean: neural-style; wasserstein: crowsonkb",
     )
-    content_loss: ContentLoss = _knob("relative", "How content features are compared.")
-    tv_loss: TvLoss = _knob("absolute", "absolute keeps edges, squared rounds them off.")
+    content_loss: ContentLoss = _knob(
+        "relative",
+        "How content features are compared; relative means the same for any network, layer and size.",
+        source="relative: this project; gatys: Gatys et al. 2016; mean: neural-style",
+    )
+    tv_loss: TvLoss = _knob(
+        "absolute",
+        "absolute keeps edges and flattens what lies between into dabs; squared rounds edges off, leaves fine lines.",
+        source="absolute: Rudin, Osher and Fatemi 1992; squared: Johnson et al. 2016",
+    )
     distance: Distance = _knob(
         "l2",
         "l1 compares absolute instead of squared differences: less pull from the few strongest features.",
         source="Interpretable NST using VGG architectures",
     )
     style_blend: Annotated[tuple[Weight, ...], Field(max_length=MAX_STYLES)] = _knob(
-        (), "One weight for each style picture, in their order; empty means all alike.", unit="ratio"
+        (),
+        "One weight for each style picture, in their order; empty means all alike.",
+        unit="ratio",
+        source="Dynamic Neural Style Transfer, arXiv 2501.09420",
     )
     blend_mode: BlendMode = _knob("gram", "gram aims at one mixed look; loss pulls towards every style at once.")
-    optimizer: OptimizerName = _knob("lbfgs", "The algorithm that moves the picture.")
+    optimizer: OptimizerName = _knob(
+        "lbfgs",
+        "The algorithm that moves the picture; lbfgs comes furthest in few iterations.",
+        source="lbfgs: Gatys et al. 2016",
+    )
     learning_rate: Annotated[float, Field(gt=0, le=1e6, strict=True)] = _knob(
         LEARNING_RATES["lbfgs"], "Step length; unset, each optimiser has its own.", unit="0..1 picture values"
     )
@@ -134,7 +150,11 @@ class StyleOptions(BaseModel):
     style_scale: Annotated[float, Field(ge=0.1, le=4, strict=True)] = _knob(
         1.0, "Size of the style pictures relative to the result: larger means larger strokes.", unit="ratio"
     )
-    init: Init = _knob("content", "The picture a run begins with; noise frees it most from the photo.")
+    init: Init = _knob(
+        "content",
+        "The picture a run begins with; noise frees it most from the photo.",
+        source="content: LWSW study; noise: Gatys et al. 2016",
+    )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)] = _knob(
         0, "Where every random choice comes from: same seed, same picture."
     )
