@@ -103,8 +103,8 @@ _INTERPRETABLE_REVISED: Final = Preset(
 _TV: Final = Preset(
     source="Lecture notebook on style transfer with total variation (VGG-16, Adam)",
     choices="The notebook's layers are taken after their ReLU. It works on 0..255: learning rate 30 and TV weight 100"
-    " are 30 / 255 and 255 x 100 on 0..1. Its layers are summed, hence style weight 5. Its pooling is max. These are its"
-    " numbers, not its balance: a network that sees 0..255 answers about 57 times as strongly as one that sees"
+    " are 30 / 255 and 255 x 100 on 0..1. Its layers are summed, hence style weight 5. Its pooling is max. These are"
+    " its numbers, not its balance: a network that sees 0..255 answers about 57 times as strongly as one that sees"
     " normalised pictures, so that content weighs 57^2 and style 57^4 times as much beside the variation. For that"
     " balance send content_weight 3.3e3 and style_weight 5.4e7.",
     fields={
@@ -145,8 +145,8 @@ _JOHNSON: Final = Preset(
     source="neural-style, the classic Torch implementation, with its defaults",
     choices="Content 5 and style 100 are its defaults; its layers are summed, hence 500. Its TV sums squares over"
     " pixels in 0..255, ours averages them in 0..1, so the weight 1e-3 is kept by name, not by effect. Its noise is"
-    " normal with deviation 0.001, ours uniform. Its pooling is max. Its network is Caffe's and sees 0..255, where style"
-    " weighs far more beside content: send a larger style_weight for that balance.",
+    " normal with deviation 0.001, ours uniform. Its pooling is max. Its network is Caffe's and sees 0..255, where"
+    " style weighs far more beside content: send a larger style_weight for that balance.",
     fields={
         "content_loss": "mean",
         "style_loss": "mean",
