@@ -11,11 +11,12 @@ from typing import Final, Self, TypeVar
 from redis import Redis
 from redis.exceptions import LockError
 
+from core import logs
+from core.jobs.connections import answered, connect
 from core.jobs.deliveries import LEASE_SECONDS, Attempt, DeliveryStatus, DeliveryStore, Due
 from core.jobs.egress import Egress, Unreachable, UrlRefused
 from core.jobs.errors import StoreUnavailable
 from core.jobs.secrets import Secrets
-from core.jobs.store import answered, connect
 from core.jobs.webhooks import GONE, MAX_ATTEMPTS, TIMEOUT_SECONDS, message, pause, retry_after, signed
 from core.settings import Settings
 
@@ -109,6 +110,7 @@ class Courier:
     async def _deliver(self, due: Due) -> None:
         """One attempt. Never raises: what is not settled comes back when its lease ends."""
         began = monotonic()
+        logs.job_id.set(due.job)
         try:
             async with asyncio.timeout(LEASE_SECONDS):
                 verdict = await self._tried(due)

@@ -1,5 +1,6 @@
 """The courier, against a real receiver with every good and bad manner, on a real server."""
 
+import json
 import os
 import re
 import signal
@@ -20,13 +21,13 @@ from redis import Redis
 from standardwebhooks.webhooks import Webhook as Oracle
 
 from cli.roles import courier_command
+from core.jobs.connections import connect
 from core.jobs.deliveries import Delivery, DeliveryStatus, DeliveryStore
 from core.jobs.egress import Egress
 from core.jobs.errors import JobExpired
 from core.jobs.record import JobRecord, WebhookEvent
 from core.jobs.secrets import Secrets
 from core.jobs.service import JobService, Submission
-from core.jobs.store import connect
 from core.jobs.webhooks import MAX_ATTEMPTS, new_secret, signed
 from core.settings import Settings
 from worker.courier import Courier
@@ -65,6 +66,9 @@ def canceled(service: JobService, photo: bytes, painting: bytes, receiver: Any) 
         return service.cancel(service.submit(sent).id)
 
     return make
+
+
+NOISY = ("celery.worker.strategy", "celery.app.trace")
 
 
 def hasten(redis: Redis) -> None:
@@ -380,6 +384,20 @@ def test_a_courier_process_delivers_and_removes_without_torch_and_loses_nothing_
     attempts = [(a.status_code, a.error) for a in only(deliveries, hung).attempts]
     assert attempts == [(None, "The courier ended before it was answered."), (200, None)]
     assert len({request.headers["webhook-id"] for request in receiver.at("/hang")}) == 1
+
+
+def test_a_courier_logs_json_lines_that_name_the_job(floor: Any, canceled: CanceledJob, receiver: Any) -> None:
+    job = canceled()
+    courier = floor.courier(log_format="json", egress_allow_loopback=True)
+    floor.until(lambda: receiver.at("/ok"))
+    floor.until(lambda: job.id in courier.log.read_text())
+
+    lines = [json.loads(line) for line in courier.log.read_text().splitlines()]
+    said = [line for line in lines if line.get("job_id") == job.id]
+    assert [line["logger"] for line in said] == ["worker.courier"]
+    assert "taken" in said[0]["message"]
+    assert any("for development only" in line["message"] for line in lines)
+    assert not [line for line in lines if line["logger"] in NOISY and line["level"] == "info"]
 
 
 def _has_expired(service: JobService, job: JobRecord) -> bool:
