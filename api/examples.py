@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from api.schemas import Image, ImageUrls, Job, JobUrls, UploadedImage
+from api.answers import Image, ImageUrls, Job, JobUrls, UploadedImage
 from core.engine.architecture import STYLE_LAYERS
 from core.engine.presets import resolve
 from core.jobs.record import JobLosses, JobMetrics, JobProgress, JobStatus, Picture, Priority, StylePicture

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import problem_types
+from api.answers import ProblemDetails
 from api.problem_types import ProblemType
 from api.problems import MEDIA_TYPE, Problem, of_fields
-from api.schemas import ImageForm, JobForm, JobRequest, ProblemDetails
+from api.requests import ImageForm, JobForm, JobRequest
 from core.jobs.errors import FieldProblem
 
 Responses = dict[int | str, dict[str, Any]]

@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import Request
 from starlette.responses import Response
 
-from api.schemas import Job, JobUrls
+from api.answers import Job, JobUrls
 from core.jobs.reader import Look
 
 POLL_SECONDS: Final = (1, 10)

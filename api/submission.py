@@ -20,7 +20,7 @@ from api import problem_types as types
 from api import render
 from api.forms import form_parts
 from api.problems import Problem, invalid, pointer
-from api.schemas import ImageForm, JobForm, JobRequest, PictureSource
+from api.requests import ImageForm, JobForm, JobRequest, PictureSource
 from api.strict_json import NotJson, kind_of, parse
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
 from core.jobs.record import Priority

@@ -34,7 +34,10 @@ class JsonLines(logging.Formatter):
 
 
 def as_json(level: int = logging.INFO) -> None:
-    """Everything that is logged in this process, the servers' own lines too, as JSON lines on standard error."""
+    """Everything that is logged or warned of in this process, the servers' own lines too, as JSON lines on standard
+    error.
+    """
+    logging.captureWarnings(True)
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

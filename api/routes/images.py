@@ -8,10 +8,11 @@ from starlette.responses import JSONResponse, Response
 
 from api import examples, render, submission
 from api import problem_types as types
+from api.answers import Image, ImageUrls, UploadedImage
 from api.deps import Owner, Service, owner, parts
 from api.openapi import Responses, binary, problems, shown, upload_of
 from api.pictures import THUMBNAIL, thumbnail_of
-from api.schemas import Image, ImageForm, ImageUrls, UploadedImage
+from api.requests import ImageForm
 from core.jobs.record import Picture
 
 router = APIRouter(prefix="/v1/images", tags=["images"])

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from api import examples, render, waiting
 from api import problem_types as types
+from api.answers import Job, JobList
 from api.deps import Owner, Service, owner, parts
 from api.openapi import Responses, problems, shown
 from api.problems import invalid
-from api.schemas import Job, JobList, Moment
+from api.requests import Moment
 from core.jobs.errors import FieldProblem
 from core.jobs.ids import is_job_id
 from core.jobs.reader import Asked

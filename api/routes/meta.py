@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from api import metrics
 from api import problem_types as types
+from api.answers import Health, PresetInfo, Presets, ProfileInfo, ReadyState
 from api.deps import Service, parts
 from api.openapi import Responses, problems, shown
 from api.problems import Problem
-from api.schemas import Health, PresetInfo, Presets, ProfileInfo, ReadyState
 from core.engine.architecture import ARCHITECTURES, BLOCK_EFFECTS, STYLE_LAYERS
 from core.engine.options import PROFILES, StyleOptions
 from core.engine.presets import PRESETS, resolve

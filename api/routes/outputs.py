@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from api import examples, render, table
 from api import problem_types as types
+from api.answers import LossPoint
 from api.deps import Owner, Service
 from api.negotiate import preferred
 from api.openapi import Responses, binary, problems, shown
 from api.pictures import ENCODINGS, THUMBNAIL, ImageFormat, asked_for, encode, thumbnail_of
-from api.schemas import LossPoint
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

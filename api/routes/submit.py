@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from api import examples, render, submission, waiting
 from api import problem_types as types
+from api.answers import Job
 from api.deps import Parts, key, owner, parts
 from api.openapi import body_of, problems, shown
-from api.schemas import Job, JobForm, JobRequest
+from api.requests import JobForm, JobRequest
 from core import logs
 from core.jobs.errors import InvalidRequest, JobNotFound, QueueFull, QuotaExceeded
 from core.jobs.idempotency import Answer

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 
 from api import examples
 from api import problem_types as types
+from api.answers import Deliveries, RotatedSecret, WebhookSecret
 from api.deps import Calls, Owner
 from api.openapi import problems, shown
-from api.schemas import Deliveries, RotatedSecret, WebhookSecret
 from core.jobs.deliveries import Delivery
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])

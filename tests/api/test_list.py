@@ -196,7 +196,7 @@ def test_a_submission_that_waited_in_vain_is_accepted(http, photo, painting):
 
 
 def test_the_stored_bytes_are_what_the_models_would_say(http, submit, store, service, photo):
-    from api.schemas import Job
+    from api.answers import Job
 
     job = submit()
     for _ in range(2):

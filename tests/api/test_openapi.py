@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from api import examples
+from api.answers import Job, LossPoint
 from api.app import create_app
-from api.schemas import Job, JobRequest, LossPoint
+from api.requests import JobRequest
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.schemas import Job
+from api.answers import Job
 from core.engine.presets import resolve
 
 

@@ -9,8 +9,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Oracle
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from api.answers import Job
 from api.app import create_app
-from api.schemas import Job
 from core.jobs.connections import connect
 from core.jobs.egress import Egress
 from core.keys import ApiKey, hash_of

@@ -1,4 +1,4 @@
-"""What travels over HTTP, as models: the source of the document and of every field's name and order."""
+"""What clients send, as models: the source of the document, and of the JSON that is taken."""
 
 import re
 from typing import Annotated, Any, Final, Self
@@ -9,29 +9,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
 
 from core.engine.options import MAX_STYLES, StyleOptions
-from core.jobs.deliveries import Delivery
 from core.jobs.egress import MAX_URL
-from core.jobs.record import (
-    TERMINAL,
-    JobError,
-    JobLosses,
-    JobMetrics,
-    JobProgress,
-    JobStatus,
-    Picture,
-    Priority,
-    StylePicture,
-    WebhookEvent,
-)
+from core.jobs.record import TERMINAL, Priority, WebhookEvent
 
 _DATA_EXAMPLE: Final = "data:image/png;base64,iVBORw0KGgo..."
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 BinaryFile = Annotated[
     bytes,
@@ -47,7 +35,6 @@ def _rfc3339(value: Any) -> Any:
     return value
 
 
-_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 """A time as RFC 3339 writes it."""
 
@@ -69,8 +56,6 @@ PriorityText = Annotated[
     Field(description="Higher ones are served first."),
 ]
 
-
-PictureId = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ExpiresIn = Annotated[
     int | None,
     Field(
@@ -202,163 +187,7 @@ class JobRequest(BaseModel):
     webhook: Annotated[WebhookPart, Field(description=_WEBHOOK_IS)] = None
 
 
-class JobUrls(BaseModel):
-    """Where everything about the job is."""
-
-    self: str
-    cancel: str
-    events: str
-    image: str
-    preview: str
-    losses: str
-    thumbnail: str
-
-
-class Job(BaseModel):
-    """A job, in every state. Times are RFC 3339 in UTC."""
-
-    id: str = Field(description="Sorts by age.")
-    status: JobStatus = Field(description="succeeded, failed and canceled are final.")
-    created_at: AwareDatetime
-    started_at: AwareDatetime | None = Field(description="When a worker last took it up.")
-    completed_at: AwareDatetime | None
-    expires_at: AwareDatetime | None = Field(description="When the job and its pictures are removed.")
-    queue_position: int | None = Field(description="1 for the next to run; null unless queued.")
-    priority: Priority
-    attempt: int = Field(description="How often a worker took it up.")
-    metadata: dict[str, Any] = Field(description="As it was sent.")
-    content: Picture
-    styles: tuple[StylePicture, ...]
-    mask: Picture | None = Field(description="Which style goes where: grey values, k + 1 where style k goes; or null.")
-    init_image: Picture | None
-    options: StyleOptions = Field(description="Resolved in full: exactly what runs.")
-    progress: JobProgress = Field(description="Never null.")
-    outcome: str | None = Field(description="Why the run ended: finished, converged, diverged, deadline, canceled.")
-    metrics: JobMetrics | None = Field(description="Measures of the result; null until there is one.")
-    error: JobError | None = Field(description="Why it failed; null unless it did.")
-    warnings: tuple[str, ...] = Field(description="What the run wants known about itself.")
-    urls: JobUrls
-
-
-class JobList(BaseModel):
-    """A page of jobs, newest first."""
-
-    items: list[Job]
-    next: str | None = Field(description="Send it as `cursor` for the page after this one; null on the last.")
-
-
 class ImageForm(BaseModel):
     """A picture as multipart/form-data."""
 
     image: Annotated[BinaryFile, Field(description="JPEG, PNG or WebP.")]
-
-
-class ImageUrls(BaseModel):
-    """Where the picture is."""
-
-    self: str
-    file: str
-    thumbnail: str
-
-
-class Image(BaseModel):
-    """A picture that is stored, upright, in sRGB and without metadata."""
-
-    id: PictureId = Field(description="By its content: the same picture has the same id.")
-    width: int
-    height: int
-    urls: ImageUrls
-
-
-class UploadedImage(Image):
-    """A picture that was just uploaded."""
-
-    expires_at: AwareDatetime = Field(description="When it is removed, unless a job of yours needs it then.")
-
-
-class Deliveries(BaseModel):
-    """The callbacks of a job, oldest first."""
-
-    items: list[Delivery]
-
-
-class WebhookSecret(BaseModel):
-    """What signs your callbacks."""
-
-    secret: str = Field(description="Begins with `whsec_`. Give it to the receiver, and to nobody else.")
-
-
-class RotatedSecret(WebhookSecret):
-    """Your new secret."""
-
-    previous_valid_until: AwareDatetime = Field(
-        description="Until then each callback carries two signatures, by this secret and by the one before it."
-    )
-
-
-class LossPoint(JobLosses):
-    """The losses of one evaluation; all but `total` before any weight."""
-
-    iteration: int
-
-
-class PresetInfo(BaseModel):
-    """A named option set."""
-
-    name: str
-    source: str = Field(description="The publication.")
-    choices: str = Field(description="Where it leaves something open, and what was chosen.")
-    options: StyleOptions = Field(description="What runs when nothing but the preset is named.")
-
-
-class ProfileInfo(BaseModel):
-    """A named balance of the five style layers."""
-
-    name: str
-    layer_weights: dict[str, float]
-
-
-class Presets(BaseModel):
-    """What can be asked for by name."""
-
-    presets: list[PresetInfo]
-    profiles: list[ProfileInfo]
-
-
-class Health(BaseModel):
-    """The process answers."""
-
-    status: str = "ok"
-
-
-class PartState(BaseModel):
-    """One thing that is needed to take and finish work."""
-
-    ok: bool
-    detail: str
-
-
-class ReadyState(BaseModel):
-    """Whether work can be taken and finished."""
-
-    status: str = "ready"
-    parts: dict[str, PartState] = Field(description="redis, artifacts, worker.")
-    network: dict[str, str] | None = Field(description="What a live worker draws with: network, weights, device.")
-
-
-class FieldError(BaseModel):
-    """One field that is wrong."""
-
-    pointer: str = Field(description="JSON Pointer into the request.", examples=["/options/iterations"])
-    detail: str
-
-
-class ProblemDetails(BaseModel):
-    """What went wrong (RFC 9457)."""
-
-    type: str = Field(description="The kind of problem; a path here that explains it.")
-    title: str
-    status: int
-    detail: str = Field(description="What went wrong this time, and what is allowed.")
-    instance: str = Field(description="The path that was asked for.")
-    errors: list[FieldError] | SkipJsonSchema[None] = Field(None, description="The fields that are wrong.")
