@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test chaos check train gallery screenshots lock clean
+.PHONY: help install demo up test chaos soak check train gallery screenshots lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -28,8 +28,12 @@ up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--po
 test: $(INSTALLED)  ## every test (ARGS="-k cancel")
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-chaos: $(INSTALLED)  ## kill every role at work, and print the table (STRATA_CHAOS_ROUNDS=10)
-	@$(BIN)/pytest tests/chaos -s $(ARGS)
+chaos: $(INSTALLED)  ## 200 jobs under every fault, thrice at random moments, and the table of recoveries: 15 minutes
+	@STRATA_CHAOS_ROUNDS=$${STRATA_CHAOS_ROUNDS:-3} STRATA_CHAOS_JOBS=$${STRATA_CHAOS_JOBS:-200} \
+		$(BIN)/pytest tests/chaos -s $(ARGS)
+
+soak: $(INSTALLED)  ## mixed jobs and faults for half an hour, and whether anything grows (ARGS="--minutes 60")
+	@$(BIN)/python -m tools.chaos.soak $(ARGS)
 
 check: $(INSTALLED)  ## lint, types and import rules
 	$(BIN)/ruff check .
