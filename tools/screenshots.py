@@ -124,6 +124,7 @@ def _arranged(page: Page, screen: str) -> None:
         page.locator("[data-sample=chelsea]").click()
         page.locator("[data-sample=starlit]").click()
         page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
     elif screen == "watch":
         page.locator("img[data-preview=yes]").wait_for()
     elif screen in ("look", "compare"):

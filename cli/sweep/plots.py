@@ -104,6 +104,7 @@ def _against(
         _draw(panel, lines)
         panel.set(title=TITLES.get(metric, metric), xlabel=axis)
         panel.grid(alpha=0.25)
+        panel.ticklabel_format(axis="y", useOffset=False)
         if numeric and min(scale) > 0 and max(scale) / min(scale) > LOG_RATIO:
             panel.set_xscale("log")
         if not numeric:
