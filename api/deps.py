@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from redis.asyncio import Redis
 
+from api import examples
 from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
 from core.jobs.forecast import Forecast
@@ -64,3 +65,7 @@ def key(request: Request) -> ApiKey | None:
 Service = Annotated[JobService, Depends(_service)]
 Calls = Annotated[Callbacks, Depends(_callbacks)]
 Owner = Annotated[str | None, Depends(owner)]
+
+JobId = Annotated[str, Path(description="The job's `id`.", examples=[examples.JOB_ID])]
+ImageId = Annotated[str, Path(description="The picture's `id`.", examples=[examples.IMAGE_ID])]
+DeliveryId = Annotated[str, Path(description="The delivery's `id`.", examples=[examples.DELIVERY["id"]])]

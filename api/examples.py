@@ -103,11 +103,16 @@ SUCCEEDED: Final = _job(
 )
 
 
-_IMAGE_ID: Final = "sha256:" + "3c" * 32
-_IMAGE_HOME: Final = f"http://127.0.0.1:8000/v1/images/{_IMAGE_ID}"
+IMAGE_ID: Final = "sha256:" + "3c" * 32
+_IMAGE_HOME: Final = f"http://127.0.0.1:8000/v1/images/{IMAGE_ID}"
 _IMAGE_URLS: Final = ImageUrls(self=_IMAGE_HOME, file=f"{_IMAGE_HOME}/file", thumbnail=f"{_IMAGE_HOME}/thumbnail")
-IMAGE: Final = Image(id=_IMAGE_ID, width=1024, height=768, urls=_IMAGE_URLS).model_dump(mode="json")
+IMAGE: Final = Image(id=IMAGE_ID, width=1024, height=768, urls=_IMAGE_URLS).model_dump(mode="json")
 UPLOADED: Final = UploadedImage(**IMAGE, expires_at=_THEN + timedelta(days=7)).model_dump(mode="json")
+METRICS: Final = """\
+# HELP strata_jobs Jobs there are, by state.
+# TYPE strata_jobs gauge
+strata_jobs{status="queued"} 3.0
+"""
 DELIVERY: Final[dict[str, Any]] = {
     "id": f"msg_{JOB_ID.replace('-', '')}_succeeded_1",
     "event": "job.succeeded",

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from api import problem_types
 from api.answers import ProblemDetails
+from api.auth import GUARDED
 from api.problem_types import ProblemType
 from api.problems import MEDIA_TYPE, Problem, of_fields
 from api.requests import ImageForm, JobForm, JobRequest
@@ -42,6 +43,12 @@ TAGS: Final = [
 _REF: Final = "#/components/schemas/{model}"
 _ADDED: Final = (ImageForm, JobForm, JobRequest, ProblemDetails)
 """Models that no signature shows."""
+
+_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "`Authorization: Bearer strata_...`, where the service has keys; whoever runs it makes them.",
+}
 
 _HEADERS: Final = {
     "Location": {
@@ -81,8 +88,22 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         _, added = models_json_schema([(model, "validation") for model in _ADDED], ref_template=_REF)
         made["components"]["schemas"].update(added["$defs"])
+        made["components"]["securitySchemes"] = {"key": _KEY}
+        for path, operations in made["paths"].items():
+            if path.startswith(GUARDED):
+                for operation in operations.values():
+                    _guard(operation)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _guard(operation: dict[str, Any]) -> None:
+    """Say of an operation that it asks for a key, where the service has any."""
+    operation["security"] = [{"key": []}, {}]
+    told = operation["responses"]
+    for status, response in problems(problem_types.UNAUTHENTICATED, problem_types.QUOTA_EXCEEDED).items():
+        told.setdefault(str(status), response)
+    operation["responses"] = dict(sorted(told.items()))
 
 
 def problems(*kinds: ProblemType) -> Responses:
@@ -101,13 +122,15 @@ def shown(
     csv: str | None = None,
     headers: Iterable[str] = (),
     model: type[BaseModel] | None = None,
+    description: str | None = None,
 ) -> Responses:
     """The `responses` of an operation with an example of its JSON, and of the same as a table."""
     content: dict[str, Any] = {"application/json": {"example": example}}
     if csv is not None:
         content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
     found: dict[str, Any] = {"content": content, "headers": {name: _HEADERS[name] for name in headers}}
-    return {status: found if model is None else found | {"model": model}}
+    found |= {} if model is None else {"model": model}
+    return {status: found if description is None else found | {"description": description}}
 
 
 def binary(status: int, *media_types: str) -> Responses:

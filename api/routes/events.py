@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from api import problem_types as types
-from api.deps import Parts, owner, parts
+from api.deps import JobId, Parts, owner, parts
 from api.openapi import Responses, problems
 from core.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from core.jobs.events import BEGINNING, Watch, is_event_id
@@ -66,7 +66,7 @@ _RESPONSES: Final[Responses] = {
 )
 async def events(
     request: Request,
-    job_id: str,
+    job_id: JobId,
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> Response:
     """`status`, `progress` and `preview` events, from the job's beginning on.

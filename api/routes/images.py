@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from api import examples, render, submission
 from api import problem_types as types
 from api.answers import Image, ImageUrls, UploadedImage
-from api.deps import Owner, Service, owner, parts
+from api.deps import ImageId, Owner, Service, owner, parts
 from api.openapi import Responses, binary, problems, shown, upload_of
 from api.pictures import THUMBNAIL, thumbnail_of
 from api.requests import ImageForm
@@ -60,7 +60,7 @@ async def upload(request: Request) -> Response:
     response_description="The picture's size, and where it is.",
     responses=shown(200, examples.IMAGE) | _ABOUT_ONE,
 )
-def look(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+def look(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """Whether a picture is stored for you, and how large it is."""
     return JSONResponse(_shown(request, service.picture(image_id, whose)).model_dump(mode="json"))
 
@@ -73,7 +73,7 @@ def look(request: Request, service: Service, whose: Owner, image_id: str) -> Res
     response_description="The picture as jobs use it.",
     responses=binary(200, "image/png") | _UNCHANGED | _OF_ITS_FILE,
 )
-def file(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+def file(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture as jobs use it: upright, in sRGB, without metadata; PNG."""
     return render.lasting(request, service.picture_png(image_id, whose), "image/png")
 
@@ -86,7 +86,7 @@ def file(request: Request, service: Service, whose: Owner, image_id: str) -> Res
     response_description="The picture, small.",
     responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _OF_ITS_FILE,
 )
-def thumbnail(request: Request, service: Service, whose: Owner, image_id: str) -> Response:
+def thumbnail(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture within 256 x 256 pixels, for lists."""
     service.picture(image_id, whose)
     body = thumbnail_of(image_id, lambda: service.picture_png(image_id, whose))

@@ -1,6 +1,5 @@
 """Jobs: look, list, cancel, delete."""
 
-import base64
 import re
 from functools import partial
 from typing import Annotated, Final
@@ -12,18 +11,19 @@ from starlette.responses import Response
 from api import examples, render, waiting
 from api import problem_types as types
 from api.answers import Job, JobList
-from api.deps import Owner, Service, owner, parts
+from api.deps import JobId, Owner, Service, owner, parts
 from api.openapi import Responses, problems, shown
 from api.problems import invalid
 from api.requests import Moment
 from core.jobs.errors import FieldProblem
-from core.jobs.ids import is_job_id
 from core.jobs.reader import Asked
 from core.jobs.record import JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_LISTED: Final = 100
+
+_CURSOR: Final = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 _ABOUT_ONE_JOB: Final = problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE)
 _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
@@ -43,10 +43,15 @@ async def listed(
     request: Request,
     whose: Owner,
     status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
-    created_after: Annotated[Moment | None, Query(description="Only jobs made then or later.")] = None,
+    created_after: Annotated[
+        Moment | None, Query(description="Only jobs made then or later: `2026-01-15T12:00:00Z`.")
+    ] = None,
     created_before: Annotated[Moment | None, Query(description="Only jobs made earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 20,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    cursor: Annotated[
+        str | None,
+        Query(description="`next` of the page before.", json_schema_extra={"pattern": f"^{_CURSOR.pattern}$"}),
+    ] = None,
 ) -> Response:
     """Your jobs, newest first, a page at a time. Jobs that are made meanwhile do not disturb the pages."""
     after = None if cursor is None else _job_of(cursor)
@@ -69,7 +74,7 @@ async def listed(
 )
 async def look(
     request: Request,
-    job_id: str,
+    job_id: JobId,
     wait: Annotated[
         int,
         Query(
@@ -100,10 +105,10 @@ async def look(
     response_model=Job,
     response_description="Canceled, or about to be: a running job ends within seconds.",
     responses=shown(202, examples.CANCELED)
-    | {200: {"description": "It was finished already and is unchanged.", "model": Job}}
+    | shown(200, examples.SUCCEEDED, model=Job, description="It was finished already and is unchanged.")
     | _ABOUT_ONE_JOB,
 )
-async def cancel(request: Request, service: Service, whose: Owner, job_id: str) -> Response:
+async def cancel(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """End a job that waits or runs. Asking again changes nothing; a finished job stays as it is."""
     before = await to_thread.run_sync(service.get, job_id, whose)
     record = await to_thread.run_sync(service.cancel, job_id, whose)
@@ -121,7 +126,7 @@ async def cancel(request: Request, service: Service, whose: Owner, job_id: str) 
     response_description="It is gone.",
     responses=problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE),
 )
-async def delete(service: Service, whose: Owner, job_id: str) -> Response:
+async def delete(service: Service, whose: Owner, job_id: JobId) -> Response:
     """Remove a job with its outputs, and its inputs unless another job of yours needs them.
 
     A job that waits or runs is canceled first.
@@ -131,12 +136,11 @@ async def delete(service: Service, whose: Owner, job_id: str) -> Response:
 
 
 def _cursor(job_id: str) -> str:
-    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
+    """Where a page ends: the digits of its last job's id."""
+    return job_id.replace("-", "")
 
 
 def _job_of(cursor: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9_-]{48}", cursor):
-        text = base64.urlsafe_b64decode(cursor).decode("latin-1")
-        if is_job_id(text):
-            return text
-    raise invalid([FieldProblem("/query/cursor", "This is not a cursor; send `next` of the page before.")])
+    if not _CURSOR.fullmatch(cursor):
+        raise invalid([FieldProblem("/query/cursor", "This is not a cursor; send `next` of the page before.")])
+    return "-".join((cursor[:8], cursor[8:12], cursor[12:16], cursor[16:20], cursor[20:]))

@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from api import metrics
+from api import examples, metrics
 from api import problem_types as types
 from api.answers import Health, PresetInfo, Presets, ProfileInfo, ReadyState
 from api.deps import Service, parts
@@ -22,7 +22,9 @@ from core.jobs.service import JobService
 
 router = APIRouter()
 
-_METRICS: Final[Responses] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+_METRICS: Final[Responses] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": examples.METRICS}}}
+}
 
 _READY_EXAMPLE: Final = {
     "status": "ready",
@@ -32,6 +34,29 @@ _READY_EXAMPLE: Final = {
         "worker": {"ok": True, "detail": "1 worker, heard of 3 s ago"},
     },
     "network": {"network": "vgg19", "weights": "seeded-v1", "device": "cpu"},
+}
+
+
+def _resolved(preset: str) -> dict[str, Any]:
+    return resolve({"preset": preset}).model_dump(mode="json")
+
+
+_ABSTRACT: Final = {"relu1_1": 1, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
+_OPTIONS_EXAMPLE: Final = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Options",
+    "type": "object",
+    "properties": {"iterations": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 300}},
+    "x-layers": {"vgg19": ["conv1_1", "relu1_1"]},
+    "x-blocks": {"1": {"name": "Grain", "effect": BLOCK_EFFECTS[1][1]}},
+    "x-profiles": {"abstract": _ABSTRACT},
+}
+_PRESETS_EXAMPLE: Final = {
+    "presets": [
+        {"name": name, "source": preset.source, "choices": preset.choices, "options": _resolved(name)}
+        for name, preset in list(PRESETS.items())[:1]
+    ],
+    "profiles": [{"name": "abstract", "layer_weights": _ABSTRACT}],
 }
 
 
@@ -72,6 +97,7 @@ def _profiles() -> list[ProfileInfo]:
     summary="List the options",
     operation_id="getOptions",
     response_description="A JSON Schema (2020-12) of a job's options.",
+    responses=shown(200, _OPTIONS_EXAMPLE),
 )
 async def options() -> dict[str, Any]:
     """Every option with its type, default, bounds, unit, source and effect, as a JSON Schema.
@@ -89,6 +115,7 @@ async def options() -> dict[str, Any]:
     summary="List the presets",
     operation_id="getPresets",
     response_description="Presets and profiles.",
+    responses=shown(200, _PRESETS_EXAMPLE),
 )
 async def presets() -> Presets:
     """The published systems that can be asked for by name, each with its source and its options in full."""
@@ -101,6 +128,7 @@ async def presets() -> Presets:
     summary="Is the process alive?",
     operation_id="getHealth",
     response_description="It is.",
+    responses=shown(200, {"status": "ok"}),
 )
 async def healthz() -> Health:
     """Answers as long as the process does, whatever the state of the rest."""

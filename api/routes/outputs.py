@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api import examples, render, table
 from api import problem_types as types
 from api.answers import LossPoint
-from api.deps import Owner, Service
+from api.deps import JobId, Owner, Service
 from api.negotiate import preferred
 from api.openapi import Responses, binary, problems, shown
 from api.pictures import ENCODINGS, THUMBNAIL, ImageFormat, asked_for, encode, thumbnail_of
@@ -44,7 +44,7 @@ def image(
     request: Request,
     service: Service,
     whose: Owner,
-    job_id: str,
+    job_id: JobId,
     wanted: Annotated[ImageFormat | None, _FORMAT] = None,
 ) -> Response:
     """The finished picture: PNG by default, and only then without loss. It never changes."""
@@ -63,7 +63,7 @@ def image(
     response_description="The finished picture, small.",
     responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _ABOUT_A_PART,
 )
-def thumbnail(request: Request, service: Service, whose: Owner, job_id: str) -> Response:
+def thumbnail(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The finished picture within 256 x 256 pixels, for lists."""
     record = service.get(job_id, whose)
     body = thumbnail_of((job_id, record.attempt, record.status), lambda: service.image(job_id, whose))
@@ -78,7 +78,7 @@ def thumbnail(request: Request, service: Service, whose: Owner, job_id: str) -> 
     response_description="The picture as it is while it is being painted.",
     responses=binary(200, "image/jpeg") | _UNCHANGED | _ABOUT_A_PART,
 )
-def preview(request: Request, service: Service, whose: Owner, job_id: str) -> Response:
+def preview(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The newest intermediate picture, JPEG. How often there is one: `options.preview_every`."""
     body = service.preview(job_id, whose)
     headers = {"ETag": render.etag(body), "Cache-Control": render.LOOK_AGAIN}
@@ -93,7 +93,7 @@ def preview(request: Request, service: Service, whose: Owner, job_id: str) -> Re
     response_description="One entry for each evaluation, in order.",
     responses=shown(200, examples.LOSSES, csv=table.of_losses(examples.LOSSES)) | _ABOUT_A_PART,
 )
-def losses(request: Request, service: Service, whose: Owner, job_id: str) -> Response:
+def losses(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The whole series: JSON, or a table by `Accept: text/csv`."""
     series = service.losses(job_id, whose)
     write = _LOSS_WRITERS[media_type := preferred(request.headers.get("accept"), tuple(_LOSS_WRITERS))]

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from api import examples
 from api import problem_types as types
 from api.answers import Deliveries, RotatedSecret, WebhookSecret
-from api.deps import Calls, Owner
+from api.deps import Calls, DeliveryId, JobId, Owner
 from api.openapi import problems, shown
 from core.jobs.deliveries import Delivery
 
@@ -23,7 +23,7 @@ _ABOUT_ONE_JOB: Final = (types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNA
     response_description="Every callback, and every attempt at it.",
     responses=shown(200, {"items": [examples.DELIVERY]}) | problems(*_ABOUT_ONE_JOB),
 )
-def listed(calls: Calls, whose: Owner, job_id: str) -> Deliveries:
+def listed(calls: Calls, whose: Owner, job_id: JobId) -> Deliveries:
     """What was sent, how it was answered, and when it is tried again; oldest first."""
     return Deliveries(items=calls.deliveries(job_id, whose))
 
@@ -36,7 +36,7 @@ def listed(calls: Calls, whose: Owner, job_id: str) -> Deliveries:
     response_description="It is due at once.",
     responses=shown(202, examples.DELIVERY) | problems(types.DELIVERY_NOT_FOUND, *_ABOUT_ONE_JOB),
 )
-def redeliver(calls: Calls, whose: Owner, job_id: str, delivery_id: str) -> Delivery:
+def redeliver(calls: Calls, whose: Owner, job_id: JobId, delivery_id: DeliveryId) -> Delivery:
     """The same message with the same `webhook-id`, whatever became of it before; retries begin anew."""
     return calls.redeliver(job_id, delivery_id, whose)
 

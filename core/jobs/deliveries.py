@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from redis import Redis
 
 from core.jobs import transitions
@@ -33,6 +33,8 @@ _COUNTS: Final = "strata:webhooks:counts"
 
 
 class DeliveryStatus(StrEnum):
+    """Whether a callback was taken: not yet, yes, or given up."""
+
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -48,24 +50,24 @@ class _Value(BaseModel):
 
 
 class Attempt(_Value):
-    """One try. `status_code` is null when there was no answer; `error` is null when it was taken."""
+    """One try to deliver a callback."""
 
-    at: AwareDatetime
-    seconds: float | None
-    status_code: int | None
-    error: str | None
+    at: AwareDatetime = Field(description="When it began.")
+    seconds: float | None = Field(description="How long it took; null if that is not known.")
+    status_code: int | None = Field(description="Of the answer; null when there was none.")
+    error: str | None = Field(description="Why it does not count as taken; null if it does.")
 
 
 class Delivery(_Value):
-    """A callback and how it went. `id` is the `webhook-id` of every attempt."""
+    """A callback and how it went."""
 
-    id: str
-    event: str
-    url: str
+    id: str = Field(description="The `webhook-id` of every attempt.")
+    event: str = Field(description="What it tells of: job.succeeded ...")
+    url: str = Field(description="Where it goes.")
     status: DeliveryStatus
-    created_at: AwareDatetime
-    next_attempt_at: AwareDatetime | None
-    attempts: tuple[Attempt, ...]
+    created_at: AwareDatetime = Field(description="When that happened.")
+    next_attempt_at: AwareDatetime | None = Field(description="Null when there is to be none.")
+    attempts: tuple[Attempt, ...] = Field(description="The newest hundred at most, oldest first.")
 
 
 class Due(_Value):

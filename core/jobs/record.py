@@ -24,6 +24,8 @@ Measured = Annotated[float | None, BeforeValidator(_finite)]
 
 
 class JobStatus(StrEnum):
+    """Where a job is on its way; the last three are final."""
+
     QUEUED = "queued"
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
@@ -58,69 +60,77 @@ class _Value(BaseModel):
 
 
 class Picture(_Value):
-    """A checked picture: its id is the SHA-256 of its canonical PNG."""
+    """A checked picture."""
 
-    id: PictureId
-    width: int
-    height: int
+    id: PictureId = Field(description="By its content: the SHA-256 of the picture as jobs use it.")
+    width: int = Field(description="Pixels, once upright.")
+    height: int = Field(description="Pixels, once upright.")
 
 
 class StylePicture(Picture):
-    """A style picture and its share in the mixture; `blend` as given, not normalised."""
+    """A style picture and its share in the mixture."""
 
-    blend: float = 1.0
+    blend: float = Field(1.0, description="Its share as given; only the ratios matter.")
 
 
 class JobLosses(_Value):
-    """The losses of one evaluation; all but `total` before any weight."""
+    """The losses of one evaluation. One that is not finite is null."""
 
-    total: Measured
-    content: Measured
-    style: Measured
-    tv: Measured
-    style_by_layer: dict[str, Measured] = {}
+    total: Measured = Field(description="What is minimised: the others, weighted and added.")
+    content: Measured = Field(description="Distance to the photo's content, before its weight.")
+    style: Measured = Field(description="Distance to the look of the style pictures, before its weight.")
+    tv: Measured = Field(description="Total variation: how rough the picture is, before its weight.")
+    style_by_layer: dict[str, Measured] = Field({}, description="`style` layer by layer, before any weight.")
 
 
 class JobProgress(_Value):
-    """How far a run is. `fraction` is 0..1; `eta_seconds` is null until it can be measured."""
+    """How far a run is."""
 
-    iteration: int = 0
-    iterations: int
-    fraction: float = 0.0
-    eta_seconds: float | None = None
-    losses: JobLosses | None = None
+    iteration: int = Field(0, description="Evaluations that are done.")
+    iterations: int = Field(description="Evaluations that were asked for; a run may end sooner.")
+    fraction: float = Field(0.0, description="From 0 to 1.")
+    eta_seconds: float | None = Field(None, description="Until the job is done; null while that cannot be told.")
+    losses: JobLosses | None = Field(None, description="Of the latest evaluation that was reported.")
 
 
 class JobError(_Value):
-    """Why a job failed. `type` is for programs, the rest for people."""
+    """Why a job failed."""
 
-    type: str
-    title: str
-    detail: str
+    type: str = Field(description="The kind of failure, for programs; its meaning never changes.")
+    title: str = Field(description="The kind of failure, for people.")
+    detail: str = Field(description="What went wrong this time, and what to do.")
 
 
 class JobMetrics(_Value):
     """Measures of a finished picture. A null one has its reason in `unavailable`."""
 
-    lpips: Measured = None
-    ssim: Measured = None
-    psnr: Measured = None
-    style_distance: Measured = None
-    style_distance_by_layer: dict[str, Measured] | None = None
-    style_distance_by_style: list[Measured] | None = None
-    content_style_distance: Measured = None
-    content_distance: Measured = None
-    layer_influence: dict[str, Measured] | None = None
-    iterations: int
-    seconds_per_iteration: Measured = None
-    queue_seconds: float
-    engine_seconds: float
-    device: str
-    dtype: str
-    network: str
-    weights: str
-    peak_memory_bytes: int | None = None
-    unavailable: dict[str, str] = {}
+    lpips: Measured = Field(None, description="Perceptual distance to the photo (LPIPS 0.1); 0 is the same.")
+    ssim: Measured = Field(None, description="Structural similarity to the photo; 1 is the same.")
+    psnr: Measured = Field(None, description="Peak signal-to-noise ratio against the photo, in dB.")
+    style_distance: Measured = Field(
+        None,
+        description="Relative distance to the look of the style pictures, averaged over relu1_1 to relu5_1 and by"
+        " blend: always so, whatever was optimised. Lower is closer.",
+    )
+    style_distance_by_layer: dict[str, Measured] | None = Field(None, description="The same, layer by layer.")
+    style_distance_by_style: list[Measured] | None = Field(None, description="The same, style by style, in order.")
+    content_style_distance: Measured = Field(
+        None, description="`style_distance` of the untouched photo: what the run began with."
+    )
+    content_distance: Measured = Field(None, description="Relative distance to the photo's content, in features.")
+    layer_influence: dict[str, Measured] | None = Field(
+        None, description="Each style layer's share in the pull of the style; they add up to 1."
+    )
+    iterations: int = Field(description="Evaluations that were made.")
+    seconds_per_iteration: Measured = Field(None, description="Once the run is prepared.")
+    queue_seconds: float = Field(description="From the submission until a worker first took it up.")
+    engine_seconds: float = Field(description="That the run itself took.")
+    device: str = Field(description="What it ran on: cpu, cuda:0 ...")
+    dtype: str = Field(description="The numbers it computed with: float32, bfloat16 ...")
+    network: str = Field(description="What drew it: vgg19, vgg16, strata ...")
+    weights: str = Field(description="The network's parameters: imagenet1k-v1, embedded-v1, seeded-v1 or sha256:...")
+    peak_memory_bytes: int | None = Field(None, description="That the run needed at most, beyond what is always held.")
+    unavailable: dict[str, str] = Field({}, description="Why a measure is null, by its name.")
 
 
 class WebhookEvent(StrEnum):

@@ -12,6 +12,7 @@ import pytest
 from api import examples
 from api.answers import Job, LossPoint
 from api.app import create_app
+from api.auth import GUARDED
 from api.requests import JobRequest
 
 
@@ -49,15 +50,37 @@ def test_every_operation_says_what_it_is_for(document):
         assert len(operation["tags"]) == 1, name
 
 
-def test_every_operation_shows_an_example_of_its_json_and_how_errors_look(document):
+def test_every_operation_shows_an_example_of_what_it_says_and_how_errors_look(document):
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
+            assert response["description"], (name, status)
             for media, content in response.get("content", {}).items():
+                assert "schema" in content or media == "text/event-stream", (name, status)
                 if status[0] in "45":
                     assert media == "application/problem+json", (name, status)
                     assert content["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
                     assert content["examples"], (name, status)
+                elif not media.startswith("image/"):
+                    assert content["example"], (name, status)
         assert {"4XX", "5XX"} <= set(operation["responses"]), name
+
+
+def test_every_parameter_and_every_field_is_described(document):
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"], (name, parameter["name"])
+            assert parameter["schema"].get("examples") or parameter["in"] != "path", (name, parameter["name"])
+    for name, schema in document["components"]["schemas"].items():
+        assert schema["description"], name
+        for field, about in schema.get("properties", {}).items():
+            assert "$ref" in about or about["description"], (name, field)
+
+
+def test_what_asks_for_a_key_says_so_and_nothing_else_does(document):
+    for name, operation in operations(document):
+        asks = name.partition(" ")[2].startswith(GUARDED)
+        assert ("security" in operation, "401" in operation["responses"]) == (asks, asks), name
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
 def test_every_reference_leads_somewhere(document):
