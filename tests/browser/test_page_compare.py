@@ -138,6 +138,17 @@ def test_without_a_list_this_browser_remembers_its_jobs(studio, two_jobs):
     studio.said.clear()  # the browser notes the 404
 
 
+def test_a_job_that_runs_shows_how_far_it_is_in_the_history(studio):
+    page = studio.open(iterations=10_000)
+    studio.choose()
+    studio.run()
+    expect(page.locator("img[data-preview=yes]")).to_be_visible()
+    page.get_by_role("link", name="History").click()
+    card = page.locator(".gallery li").first
+    expect(card.locator(".card-picture")).to_contain_text("Painting")
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 64)
+
+
 def test_a_picture_of_the_history_is_small(studio, two_jobs):
     fetched: list[str] = []
     studio.page.on("request", lambda request: fetched.append(Path(request.url).name))

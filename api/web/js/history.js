@@ -84,8 +84,8 @@ function moreAtTheEnd(end, pages, add, signal) {
 function card(job, pick, images) {
   const done = job.status === "succeeded";
   const frame = h("a", { class: "card-picture", href: `#/jobs/${job.id}`, "aria-label": `${title(job)}, ${STATUS[job.status].toLowerCase()}` });
-  if (done) images.watch(frame, job);
-  else frame.append(h("span", {}, STATUS[job.status]));
+  if (!done) frame.append(h("span", {}, STATUS[job.status]));
+  if (done || job.status === "processing") images.watch(frame, job);
   const remove = h("button", { type: "button", class: "icon", "aria-label": `Delete ${title(job)}`, onclick: () => deleted(job, element, remove) }, "×");
   const element = h("li", { "data-job": job.id }, frame,
     h("div", { class: "card-line" },
@@ -151,6 +151,7 @@ function lazily(signal) {
 let small = true; // until the service turns out to have no thumbnails
 
 async function thumbnail(job, signal) {
+  if (!finished(job)) return picture(jobPath(job.id, "preview"), { signal });
   if (small) {
     try {
       return await picture(jobPath(job.id, "thumbnail"), { signal });
