@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         3, description="A job that lost so many runs, because their workers died, has failed."
     )
     checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
-        5.0, description="A run puts itself aside no more often than this, and than costs 2 % of its time."
+        2.0, description="A run puts itself aside no more often than this, and than costs 2 % of its time."
     )
     drain_seconds: Annotated[float, Field(ge=0)] = Field(
         5.0, description="A worker told to end hands its job back unless it can finish it within this time."

@@ -1,14 +1,16 @@
 """A run's checkpoints: written as often as costs next to nothing, found again by the run that follows.
 
-Each is an output of the attempt that wrote it, so that a run that lost its job can never overwrite what the run
-after it has put aside.
+The run stands still only while its state is copied; a thread writes the copy. Each is an output of the attempt that
+wrote it, so that a run that lost its job can never overwrite what the run after it has put aside.
 """
 
-import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Callable
-from time import monotonic
+from dataclasses import dataclass
+from threading import Thread
+from time import monotonic, thread_time
 from typing import Final
 
 from core.engine.checkpoint import Checkpoint
@@ -23,18 +25,32 @@ log = logging.getLogger(__name__)
 WORTH: Final = 50
 """Checkpoints, the next one included, may cost one part in so many of the run's time so far: 2 %."""
 
-_BYTES_PER_SECOND: Final = 200e6
-"""A slow pace of taking and writing one: what the first, or one larger than those measured, is expected to cost."""
-
 _PIXEL_BYTES: Final = 3 * 4
 _PICTURES: Final = 6
 """Picture-sized values in a checkpoint beside L-BFGS's pairs."""
 
 
+_TELLING_BYTES: Final = 5_000_000
+
+
+@dataclass
+class Pace:
+    """How fast this process takes and writes checkpoints: a slow guess before the first, and then the last one's."""
+
+    bytes_per_second: float = 200e6
+
+    def learn(self, size: int, seconds: float) -> None:
+        """Small ones tell how long the way is, not how fast."""
+        if size >= _TELLING_BYTES:
+            self.bytes_per_second = size / seconds
+
+
 class Checkpoints:
     """Of one attempt at a job. `network`: the id of what draws; another's run is not gone on with."""
 
-    def __init__(self, record: JobRecord, artifacts: ArtifactStore, network: str, shortest_seconds: float) -> None:
+    def __init__(
+        self, record: JobRecord, artifacts: ArtifactStore, network: str, shortest_seconds: float, pace: Pace
+    ) -> None:
         """shortest_seconds: no two checkpoints are closer than that."""
         self.seconds = 0.0
         self.warning: str | None = None
@@ -42,8 +58,10 @@ class Checkpoints:
         self._artifacts = artifacts
         self._network = network
         self._shortest = shortest_seconds
-        self._steps = 0
+        self._pace = pace
         self._cost = 0.0
+        self._writer: Thread | None = None
+        self._steps = 0
         self._begun = monotonic()
         self._last = self._begun
 
@@ -74,25 +92,46 @@ class Checkpoints:
     def due(self) -> bool:
         """Whether it is time for the next one. Call it once after each step."""
         self._steps += 1
-        now, cost = monotonic(), max(self._cost, self._expected_bytes() / _BYTES_PER_SECOND)
+        if self._writer is not None and self._writer.is_alive():
+            return False
+        now, cost = monotonic(), max(self._cost, self._expected_bytes() / self._pace.bytes_per_second)
         return now - self._last >= self._shortest and now - self._begun >= WORTH * (self.seconds + cost)
 
     def save(self, take: Callable[[], Checkpoint]) -> None:
         """Put the run aside as it is now. A store that cannot take it is no reason to end the run."""
+        self.settle()
         begun = monotonic()
-        try:
-            data = take().to_bytes()
-            sealed = self._sealed(data)
-            self._artifacts.put_output(self._record.id, self._record.attempt, CHECKPOINT, sealed, flush=False)
-            log.info(
-                "job %s attempt %d: put aside after iteration %d: %d bytes in %.3f s",
-                *(self._record.id, self._record.attempt, self._steps, len(data), monotonic() - begun),
-            )
-        except ArtifactsUnavailable as error:
-            log.warning("job %s: no checkpoint: %s", self._record.id, error)
+        taken = take()
         self._last = monotonic()
-        self._cost = self._last - begun
-        self.seconds += self._cost
+        held = self._last - begun
+        self._writer = Thread(
+            target=self._write, args=(taken, self._steps, held, self._expected_bytes()), name="checkpoint", daemon=True
+        )
+        self._writer.start()
+
+    def settle(self) -> None:
+        """Wait until what was put aside is written."""
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+
+    def _write(self, taken: Checkpoint, steps: int, held: float, size: int) -> None:
+        """held: seconds for which the run stood still. The work of this thread counts as a cost, for on a CPU that is
+        what it takes from the run; that it waits does not. size: bytes, as expected."""
+        begun = thread_time()
+        try:
+            data = taken.to_bytes()
+            size = len(data)
+            self._artifacts.put_output(
+                self._record.id, self._record.attempt, CHECKPOINT, self._sealed(data), flush=False
+            )
+            told = f"put aside after iteration {steps}: {size} bytes"
+        except (ArtifactsUnavailable, MemoryError) as error:
+            told = f"no checkpoint: {error}"
+        self._cost = cost = held + thread_time() - begun
+        self.seconds += cost
+        self._pace.learn(size, cost)
+        log.info("job %s attempt %d: %s, for %.3f s", self._record.id, self._record.attempt, told, cost)
 
     def _expected_bytes(self) -> int:
         """Of a checkpoint taken now, at most."""
@@ -101,17 +140,17 @@ class Checkpoints:
         return _PIXEL_BYTES * options.size**2 * (_PICTURES + 2 * pairs)
 
     def _sealed(self, data: bytes) -> bytes:
-        seal = {"network": self._network, "sha256": hashlib.sha256(data).hexdigest()}
+        seal = {"network": self._network, "crc32": zlib.crc32(data)}
         return json.dumps(seal).encode() + b"\n" + data
 
     def _read(self, file: bytes) -> Checkpoint:
         head, _, data = file.partition(b"\n")
         try:
             seal = json.loads(head)
-            network, digest = seal["network"], seal["sha256"]
+            network, digest = seal["network"], seal["crc32"]
         except (ValueError, KeyError, TypeError):
             raise CheckpointError("the checkpoint is damaged; the run begins anew") from None
-        if hashlib.sha256(data).hexdigest() != digest:
+        if zlib.crc32(data) != digest:
             raise CheckpointError("the checkpoint is damaged; the run begins anew")
         if network != self._network:
             raise CheckpointError(f"the checkpoint is {network}'s, we draw with {self._network}; the run begins anew")

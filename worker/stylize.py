@@ -110,7 +110,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         content, *styles = run.stored(
             lambda: [_picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
         )
-        checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds)
+        checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds, workshop.pace)
         outcome = _drawn(run, checkpoints, content, styles, model.network, workshop)
         _log_start(run, model)
         _keep(run, artifacts, LOSSES, _losses(outcome))
@@ -173,6 +173,8 @@ def _drawn(
     except CheckpointError as error:
         checkpoints.begin_anew(error)
         outcome = draw()
+    finally:
+        checkpoints.settle()
     if checkpoints.seconds:
         share = 100 * checkpoints.seconds / outcome.seconds
         log.info("job %s attempt %d: checkpoints took %.2f %% of the run", record.id, record.attempt, share)

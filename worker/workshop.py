@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Final, Self
 
@@ -15,6 +15,7 @@ from core.jobs.errors import StoreUnavailable
 from core.jobs.service import SECONDS_PER_DAY
 from core.jobs.store import JobStore
 from core.settings import Settings
+from worker.checkpoints import Pace
 from worker.drain import Drain
 from worker.studio import Studio
 
@@ -33,6 +34,7 @@ class Workshop:
     lease_seconds: float
     checkpoint_seconds: float
     drain: Drain
+    pace: Pace = field(default_factory=Pace)
 
     @classmethod
     def open(cls, settings: Settings, drain: Drain) -> Self:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from redis import Redis
 
+from core.engine.checkpoint import Checkpoint
 from core.engine.progress import Ended, Progress
 from core.jobs.artifacts import CHECKPOINT, ArtifactStore, open_artifacts
 from core.jobs.errors import ArtifactMissing, ArtifactsFull
@@ -20,7 +21,7 @@ from core.jobs.service import JobService
 from core.jobs.store import JobStore
 from core.settings import Settings
 from worker import checkpoints
-from worker.checkpoints import WORTH, Checkpoints
+from worker.checkpoints import WORTH, Checkpoints, Pace
 from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 from worker.studio import Studio
@@ -53,7 +54,14 @@ def artifacts(settings: Settings) -> ArtifactStore:
 @pytest.fixture
 def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """One that puts a run aside after every step, whatever that costs."""
-    monkeypatch.setattr(checkpoints, "WORTH", 0)
+    due = Checkpoints.due
+
+    def always(kept: Checkpoints) -> bool:
+        kept.settle()
+        due(kept)
+        return True
+
+    monkeypatch.setattr(Checkpoints, "due", always)
     return Workshop(
         studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=0, drain=Drain()
     )
@@ -189,13 +197,16 @@ def test_a_run_that_lost_its_job_leaves_the_next_ones_checkpoint_alone(
     cut_off(job)
     cut_off(job, CUT_OFF + 2)
     newest = artifacts.output(job.id, 2, CHECKPOINT)
-    zombie = Checkpoints(workshop.store.get(job.id).model_copy(update={"attempt": 1}), artifacts, "seeded-v1", 0)
+    zombie = Checkpoints(
+        workshop.store.get(job.id).model_copy(update={"attempt": 1}), artifacts, "seeded-v1", 0, Pace()
+    )
     taken = zombie._read(artifacts.output(job.id, 1, CHECKPOINT))
 
     zombie.save(lambda: taken)
+    zombie.settle()
 
     assert artifacts.output(job.id, 2, CHECKPOINT) == newest
-    third = Checkpoints(workshop.store.get(job.id).model_copy(update={"attempt": 3}), artifacts, "seeded-v1", 0)
+    third = Checkpoints(workshop.store.get(job.id).model_copy(update={"attempt": 3}), artifacts, "seeded-v1", 0, Pace())
     latest = third.latest()
     assert latest is not None
     assert (latest.iteration, taken.iteration) == (CUT_OFF + 1, CUT_OFF - 1)
@@ -221,25 +232,25 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
 
 
 def test_checkpoints_cost_at_most_one_part_in_fifty_of_the_time(
-    workshop: Workshop, submit: Submit, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+    submit: Submit, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock of our own: a step takes a second, a checkpoint four."""
-    monkeypatch.setattr(checkpoints, "WORTH", WORTH)
     now = 0.0
     monkeypatch.setattr(checkpoints, "monotonic", lambda: now)
-    kept = Checkpoints(submit(), artifacts, "seeded-v1", 5)
+    kept = Checkpoints(submit(), artifacts, "seeded-v1", 5, Pace())
     saved = []
 
-    def take() -> Any:
+    def take() -> Checkpoint:
         nonlocal now
         now += 4.0
-        raise ArtifactsFull("the disk is full")
+        return Checkpoint({})
 
     for step in range(2000):
         now += 1.0
         if kept.due():
             saved.append(step)
             kept.save(take)
+            kept.settle()
 
     assert 5 <= len(saved) <= 10
     assert kept.seconds - 4.0 <= (now - kept.seconds) / WORTH  # but for one, whose cost was not known before
@@ -269,6 +280,6 @@ def test_nothing_is_found_where_nothing_was_put_aside(
 ) -> None:
     job = submit().model_copy(update={"attempt": 3})
 
-    assert Checkpoints(job, artifacts, "seeded-v1", 0).latest() is None
+    assert Checkpoints(job, artifacts, "seeded-v1", 0, Pace()).latest() is None
     with pytest.raises(ArtifactMissing):
         artifacts.output(job.id, 2, CHECKPOINT)
