@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api import problem_types as types
 from api.deps import JobId, Parts, owner, parts
@@ -82,7 +84,7 @@ async def events(
         async with own.events.watch(job_id) as watch:
             if not await watch.read(after):
                 return Response(status_code=204)
-    return EventSourceResponse(
+    return _Stream(
         _said(own, job_id, look, after),
         ping=PING_SECONDS,
         ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
@@ -91,6 +93,16 @@ async def events(
         shutdown_grace_period=_GRACE_SECONDS,
         headers={"Cache-Control": "no-store"},
     )
+
+
+class _Stream(EventSourceResponse):
+    """Events for a client that may have gone to sleep."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:  # returning unfinished makes the server close the connection
+            log.info("a client of %s took nothing for %g s and is let go", scope["path"], _STUCK_SECONDS)
 
 
 async def _said(own: Parts, job_id: str, look: Look, after: str) -> AsyncIterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from core.jobs.record import JobProgress
+from core.jobs.record import JobLosses, JobProgress
 from core.jobs.store import JobStore
 
 Submit = Callable[..., dict[str, Any]]
@@ -198,6 +198,33 @@ def test_clients_that_vanish_leave_nothing_behind(service, http, submit, serve, 
     while events._watched and time.monotonic() < deadline:
         time.sleep(0.01)
     assert events._watched == {}
+
+
+def test_a_client_that_takes_nothing_holds_up_nobody_and_is_let_go(serve, submit, store, settings, monkeypatch, caplog):
+    from api.app import create_app
+
+    monkeypatch.setattr("api.routes.events._STUCK_SECONDS", 0.5)
+    app, job = create_app(settings), submit()
+    url = urlsplit(serve(app))
+    much = JobLosses(total=1, content=1, style=1, tv=1, style_by_layer={f"layer{at}": 1.0 for at in range(4000)})
+    path = f"/v1/jobs/{job['id']}/events"
+    with socket.create_connection((url.hostname, url.port)) as stuck:
+        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert stuck.recv(12) == b"HTTP/1.1 200"
+        with httpx.stream("GET", f"{url.geturl()}{path}", timeout=60) as answer:
+            said = parsed(answer.iter_lines())
+            next(said)
+            store.claim(job["id"], 30)
+            for at in range(1, 201):  # more than the buffers between a server and its client hold
+                store.renew(job["id"], 1, JobProgress(iterations=200, iteration=at, losses=much), 30)
+            store.finish(job["id"], 1, "succeeded")
+            assert told(list(said))[-1] == ("status", "succeeded")
+        events = app.state.parts.events
+        deadline = time.monotonic() + 30
+        while events._watched and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert events._watched == {}
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_a_server_that_is_told_to_end_ends_its_streams_and_held_answers_at_once(redis_server, submit, settings):
