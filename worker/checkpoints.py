@@ -35,9 +35,9 @@ _TELLING_BYTES: Final = 5_000_000
 
 @dataclass
 class Pace:
-    """How fast this process takes and writes checkpoints: a slow guess before the first, and then the last one's."""
+    """How fast this process takes and writes checkpoints: a guess before the first, and then the last one's."""
 
-    bytes_per_second: float = 200e6
+    bytes_per_second: float = 400e6
 
     def learn(self, size: int, seconds: float) -> None:
         """Small ones tell how long the way is, not how fast."""
