@@ -12,7 +12,7 @@ from torch import Tensor
 _PARTS: Final = 16
 _POSITIONS: Final = 256
 """A product of bfloat16 matrices is accumulated in float32 but rounded when stored. Summing this many parts,
-each of at least so many positions, in float32 leaves a relative error of 4e-4 instead of 2e-3; more parts are slower."""
+each of at least so many positions, in float32 leaves a relative error of 4e-4 instead of 2e-3; more are slower."""
 
 
 def gram_product(features: Tensor) -> Tensor:

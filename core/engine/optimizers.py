@@ -1,12 +1,13 @@
 """Optimisers behind one step interface: a gradient at the picture in, the next picture out.
 
-The driver evaluates once per step, so N iterations are N evaluations. Pictures are (1, 3, H, W). None of
-them searches along the line, stops by itself or clamps behind the driver's back: L-BFGS moves freely
-(a clamp between evaluations would make its differences lie), the others are projected onto 0..1 after
-each step, which for them is the projected gradient method.
+The driver evaluates once per step, so N iterations are N evaluations. A point is a picture (1, 3, H, W), or what
+`core.engine.parametrization` makes of one. None of them searches along the line, stops by itself or clamps behind the
+driver's back: L-BFGS moves freely (a clamp between evaluations would make its differences lie), the others are
+projected after each step, which for them is the projected gradient method.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import torch
@@ -16,15 +17,18 @@ from torch.nn import functional as F
 from core.engine.memory import HISTORY
 from core.engine.options import OptimizerName
 
+Project = Callable[[Tensor], Tensor]
+"""The nearest point within the bounds of pictures."""
+
 
 class Optimizer(Protocol):
     """One algorithm and its state for one run."""
 
-    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
-        """The next picture. `gradient` is that of the objective at `picture`; both (1, 3, H, W)."""
+    def step(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """The next point. `gradient` is that of the objective at `point`; both of one shape."""
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Optimizer":
-        """The optimiser to go on with at another size; `resize` maps a picture-shaped tensor there."""
+        """The optimiser to go on with at another size; `resize` maps a point-shaped tensor there."""
 
     def save(self) -> dict[str, Any]:
         """Its state as plain values and tensors of its own."""
@@ -47,7 +51,7 @@ class LBFGS:
         self._pairs: _Pairs | None = None
         self._previous: tuple[Tensor, Tensor] | None = None  # the last step taken and the gradient it started from
 
-    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+    def step(self, point: Tensor, gradient: Tensor) -> Tensor:
         g = gradient.flatten()
         if self._previous is None:
             self._pairs = _Pairs(self._history, g)
@@ -59,7 +63,7 @@ class LBFGS:
             self._pairs.add(last_step, g - last_gradient)
             s = self._pairs.direction(g) * self._rate if self._pairs else _feel_forward(g, last_step)
         self._previous = (s, g)
-        return picture + s.view_as(picture)
+        return point + s.view_as(point)
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "LBFGS":
         # Curvature belongs to its own resolution; a fresh start is cheaper than a wrong model.
@@ -153,23 +157,24 @@ class Adam:
     _DECAY: Final = (0.9, 0.999)
     _EPSILON: Final = 1e-8
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, project: Project) -> None:
         self._rate = learning_rate
+        self._project = project
         self._moments: tuple[Tensor, Tensor] | None = None
         self._steps = 0
 
-    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+    def step(self, point: Tensor, gradient: Tensor) -> Tensor:
         m, v = self._moments or (torch.zeros_like(gradient), torch.zeros_like(gradient))
         b1, b2 = self._DECAY
         m = m.lerp(gradient, 1 - b1)
         v = v * b2 + gradient.square() * (1 - b2)
         self._moments, self._steps = (m, v), self._steps + 1
         scale = (v / (1 - b2**self._steps)).sqrt() + self._EPSILON
-        return (picture - self._rate / (1 - b1**self._steps) * m / scale).clamp(0, 1)
+        return self._project(point - self._rate / (1 - b1**self._steps) * m / scale)
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Adam":
         """Moments are carried over, as crowsonkb does; the second must stay positive."""
-        carried = Adam(self._rate)
+        carried = Adam(self._rate, self._project)
         if self._moments is not None:
             m, v = self._moments
             carried._moments, carried._steps = (resize(m), resize(v).clamp_min(0)), self._steps
@@ -188,16 +193,17 @@ class Adagrad:
 
     _EPSILON: Final = 1e-10
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, project: Project) -> None:
         self._rate = learning_rate
+        self._project = project
         self._sum: Tensor | None = None
 
-    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+    def step(self, point: Tensor, gradient: Tensor) -> Tensor:
         self._sum = gradient.square() + (0 if self._sum is None else self._sum)
-        return (picture - self._rate * gradient / (self._sum.sqrt() + self._EPSILON)).clamp(0, 1)
+        return self._project(point - self._rate * gradient / (self._sum.sqrt() + self._EPSILON))
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "Adagrad":
-        carried = Adagrad(self._rate)
+        carried = Adagrad(self._rate, self._project)
         carried._sum = None if self._sum is None else resize(self._sum).clamp_min(0)
         return carried
 
@@ -213,16 +219,17 @@ class SGD:
 
     _MOMENTUM: Final = 0.9
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, project: Project) -> None:
         self._rate = learning_rate
+        self._project = project
         self._velocity: Tensor | None = None
 
-    def step(self, picture: Tensor, gradient: Tensor) -> Tensor:
+    def step(self, point: Tensor, gradient: Tensor) -> Tensor:
         self._velocity = gradient if self._velocity is None else self._MOMENTUM * self._velocity + gradient
-        return (picture - self._rate * self._velocity).clamp(0, 1)
+        return self._project(point - self._rate * self._velocity)
 
     def rescaled(self, resize: Callable[[Tensor], Tensor]) -> "SGD":
-        carried = SGD(self._rate)
+        carried = SGD(self._rate, self._project)
         carried._velocity = None if self._velocity is None else resize(self._velocity)
         return carried
 
@@ -233,14 +240,16 @@ class SGD:
         self._velocity = saved["velocity"].to(device) if saved else None
 
 
-OPTIMIZERS: Final[Mapping[OptimizerName, Callable[[float], Optimizer]]] = {
-    "lbfgs": LBFGS,
-    "adam": Adam,
-    "adagrad": Adagrad,
-    "sgd": SGD,
-}
+OPTIMIZERS: Final[Mapping[OptimizerName, Callable[[float, int, Project], Optimizer]]] = MappingProxyType(
+    {
+        "lbfgs": lambda rate, history, _: LBFGS(rate, history),
+        "adam": lambda rate, _, project: Adam(rate, project),
+        "adagrad": lambda rate, _, project: Adagrad(rate, project),
+        "sgd": lambda rate, _, project: SGD(rate, project),
+    }
+)
 
 
-def make(name: OptimizerName, learning_rate: float, history: int) -> Optimizer:
-    """A fresh optimiser; `history` bounds the memory of L-BFGS alone."""
-    return LBFGS(learning_rate, history) if name == "lbfgs" else OPTIMIZERS[name](learning_rate)
+def make(name: OptimizerName, learning_rate: float, history: int, project: Project) -> Optimizer:
+    """A fresh optimiser. `history` bounds the memory of L-BFGS alone; `project` keeps the others in bounds."""
+    return OPTIMIZERS[name](learning_rate, history, project)

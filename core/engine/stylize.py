@@ -10,6 +10,7 @@ In short:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from time import perf_counter
 
 import torch
@@ -24,10 +25,11 @@ from core.engine.network import Network
 from core.engine.objective import Evaluation, style_term
 from core.engine.optimizers import Optimizer, make
 from core.engine.options import StyleOptions
+from core.engine.parametrization import Parametrization, parametrization
 from core.engine.pixels import resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
 from core.engine.pyramid import Stage, resample, schedule
-from core.engine.scene import Pictures, Scene, View
+from core.engine.scene import Pictures, Scene, View, size_of
 from core.engine.warp import Shift
 
 
@@ -71,13 +73,19 @@ def stylize(
 
 @dataclass(frozen=True)
 class _Walk:
-    """Where a run is: the iterate (1, 3, H, W), the optimiser that moves it, the average of iterates if kept."""
+    """Where a run is: the point that the optimiser moves, the average of iterates (1, 3, H, W) if kept."""
 
-    picture: Tensor
+    point: Tensor
+    space: Parametrization
     optimizer: Optimizer
     decay: float | None
     average: Tensor | None = None
     steps: int = 0
+
+    @cached_property
+    def picture(self) -> Tensor:
+        """The iterate (1, 3, H, W)."""
+        return self.space.picture(self.point)
 
     @property
     def shown(self) -> Tensor:
@@ -87,19 +95,12 @@ class _Walk:
         return self.average / (1 - self.decay**self.steps)
 
     def step(self, gradient: Tensor) -> "_Walk":
-        picture = self.optimizer.step(self.picture, gradient)
+        """The next iterate. gradient: the objective's, in the picture."""
+        there = replace(self, point=self.optimizer.step(self.point, self.space.gradient(gradient)))
         if self.decay is None:
-            return replace(self, picture=picture)
-        before = torch.zeros_like(picture) if self.average is None else self.average
-        return replace(self, picture=picture, average=before.lerp(picture, 1 - self.decay), steps=self.steps + 1)
-
-    def at(self, size: Size) -> "_Walk":
-        """The walk carried to another size, beginning from what it has shown so far."""
-        return _Walk(
-            resize(self.shown.clamp(0, 1), size),
-            self.optimizer.rescaled(lambda values: resample(values, size)),
-            self.decay,
-        )
+            return there
+        before = torch.zeros_like(gradient) if self.average is None else self.average
+        return replace(there, average=before.lerp(there.picture, 1 - self.decay), steps=self.steps + 1)
 
 
 class _Run:
@@ -121,7 +122,7 @@ class _Run:
         if number == self._stage:
             return
         self._stage = number
-        self._walk = self._begin(view) if self._walk is None else self._walk.at(stage.size)
+        self._walk = self._begin(view) if self._walk is None else self._carried(self._walk, stage.size)
         self._journal.begin_stage()
 
     def descend(self, stage: Stage, view: View) -> Ended | None:
@@ -163,7 +164,7 @@ class _Run:
                 "stage": self._stage,
                 "generator": self._generator.get_state(),
                 "journal": self._journal.save(),
-                "picture": walk.picture.cpu().clone(),
+                "point": walk.point.cpu().clone(),
                 "optimizer": walk.optimizer.save(),
                 "average": None if walk.average is None else walk.average.cpu().clone(),
                 "steps": walk.steps,
@@ -175,10 +176,12 @@ class _Run:
         saved, options, device = checkpoint.state, self._scene.options, self._scene.content.device
         if saved["options"] != options.model_dump_json():
             raise CheckpointError("the checkpoint belongs to a run with other options; the run begins anew")
-        optimizer = make(options.optimizer, options.learning_rate, self._scene.plan.history)
+        point = saved["point"].to(device)
+        space = self._space(schedule(options, self._scene.size)[saved["stage"]].size)
+        optimizer = self._optimizer(space)
         optimizer.restore(saved["optimizer"], device)
         average = None if saved["average"] is None else saved["average"].to(device)
-        self._walk = _Walk(saved["picture"].to(device), optimizer, options.averaging, average, saved["steps"])
+        self._walk = _Walk(point, space, optimizer, options.averaging, average, saved["steps"])
         self._generator.set_state(saved["generator"])
         self._journal.restore(saved["journal"], device)
         self._stage = saved["stage"]
@@ -187,8 +190,25 @@ class _Run:
     def _begin(self, view: View) -> _Walk:
         scene, options = self._scene, self._scene.options
         picture = initial_picture(options.init, view.content, view.styles, scene.blend, self._generator, scene.upload)
-        optimizer = make(options.optimizer, options.learning_rate, scene.plan.history)
-        return _Walk(picture, optimizer, options.averaging)
+        return self._walk_from(picture)
+
+    def _carried(self, walk: _Walk, size: Size) -> _Walk:
+        """The walk at another size, beginning from what it has shown so far."""
+        there = self._walk_from(resize(walk.shown.clamp(0, 1), size))
+        if not walk.space.keeps_moments:
+            return there
+        return replace(there, optimizer=walk.optimizer.rescaled(lambda values: resample(values, size)))
+
+    def _walk_from(self, picture: Tensor) -> _Walk:
+        space = self._space(size_of(picture))
+        return _Walk(space.point(picture), space, self._optimizer(space), self._scene.options.averaging)
+
+    def _space(self, size: Size) -> Parametrization:
+        return parametrization(self._scene.options.parametrization, size, self._scene.content)
+
+    def _optimizer(self, space: Parametrization) -> Optimizer:
+        options = self._scene.options
+        return make(options.optimizer, options.learning_rate, self._scene.plan.history, space.project)
 
     def _there(self) -> _Walk:
         if self._walk is None:

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.engine.optimizers import LBFGS, OPTIMIZERS, SGD, Adagrad, Adam, Optimizer
+from core.engine.optimizers import LBFGS, OPTIMIZERS, SGD, Adagrad, Adam, Optimizer, make
+from core.engine.parametrization import Pixels
 
 SHAPE = (1, 3, 2, 2)
+IN_BOUNDS = Pixels().project
 
 
 def target() -> Tensor:
@@ -33,7 +35,7 @@ def gradient(problem: object, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("optimizer", "steps"),
-    [(LBFGS(1.0), 60), (Adam(0.02), 2000), (Adagrad(0.1), 2000), (SGD(0.001), 2000)],
+    [(LBFGS(1.0), 60), (Adam(0.02, IN_BOUNDS), 2000), (Adagrad(0.1, IN_BOUNDS), 2000), (SGD(0.001, IN_BOUNDS), 2000)],
     ids=lambda value: type(value).__name__,
 )
 def test_each_finds_the_minimum_of_a_quadratic(optimizer: Optimizer, steps: int) -> None:
@@ -75,8 +77,8 @@ def test_lbfgs_does_not_care_for_the_scale_of_the_loss_after_its_first_step() ->
 
 def test_lbfgs_is_never_clamped_and_the_others_stay_in_the_box() -> None:
     down = torch.full(SHAPE, 10.0, dtype=torch.float64)
-    for name, make in OPTIMIZERS.items():
-        moved = make(1.0).step(torch.full(SHAPE, 0.01, dtype=torch.float64), down)
+    for name in OPTIMIZERS:
+        moved = make(name, 1.0, 20, IN_BOUNDS).step(torch.full(SHAPE, 0.01, dtype=torch.float64), down)
         assert (moved.min() < 0) == (name == "lbfgs")
         assert name == "lbfgs" or moved.max() <= 1
 
@@ -96,14 +98,14 @@ def test_lbfgs_stands_still_without_a_gradient() -> None:
     assert torch.equal(x, torch.full(SHAPE, 0.5))
 
 
-@pytest.mark.parametrize("make", [Adam, Adagrad, SGD])
-def test_state_is_carried_to_another_size(make: type) -> None:
+@pytest.mark.parametrize("optimizer", [Adam, Adagrad, SGD])
+def test_state_is_carried_to_another_size(optimizer: type) -> None:
     """A doubled picture under a doubled gradient goes on as the small one would."""
 
     def double(values: Tensor) -> Tensor:
         return values.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    small, x = make(0.01), torch.full(SHAPE, 0.5, dtype=torch.float64)
+    small, x = optimizer(0.01, IN_BOUNDS), torch.full(SHAPE, 0.5, dtype=torch.float64)
     for _ in range(3):
         x = small.step(x, gradient(quadratic, x))
     large = small.rescaled(double)
