@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import uuid4
 
 import httpx
 from pydantic import ValidationError
@@ -29,6 +30,9 @@ Source = str | Path | bytes | Stored
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
 """How long `wait` puts up with a server that does not answer, as while it restarts."""
+AGAIN_SECONDS: Final = (0.2, 1.0, 5.0)
+"""After each of these a request whose answer was lost is sent again."""
+IN_FLIGHT: Final = "/problems/idempotency-key-in-flight"
 PASSING: Final = (502, 503, 504)
 """Refusals that are about the moment, not about the request."""
 
@@ -39,6 +43,10 @@ class StrataError(Exception):
 
 class Unreachable(StrataError):
     """Nothing answers at the server's address."""
+
+
+class AnswerLost(Unreachable):
+    """The connection broke when the request was on its way: perhaps the server has done it, perhaps not."""
 
 
 class ApiProblem(StrataError):
@@ -85,21 +93,30 @@ class Client:
         init_image: Source | None = None,
         priority: str = "normal",
         metadata: Mapping[str, Any] | None = None,
+        expires_in: int | None = None,
+        webhook: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
         **options: Any,
     ) -> Job:
         """Queue a job: paint `content` in the manner of `styles`. Options are those of GET /v1/options.
 
         mask: flat colours that say where each style goes, `mask_map` which colour is which: {"#ff0000": 0}.
-        init_image: what to begin with, for `init="upload"`. Raises OSError when a file cannot be read.
+        init_image: what to begin with, for `init="upload"`. expires_in: seconds to keep it once it is done.
+        webhook: whom to call back, {"url", "events"}. Raises OSError when a file cannot be read.
+
+        A request whose answer is lost is sent again, with the same key: that makes one job in all. An
+        `idempotency_key` of your own holds beyond the end of this program, for a day.
         """
         several = [styles] if isinstance(styles, str | Path | bytes) else styles
         parts = [("content", _part(content)), *(("style", _part(style)) for style in several)]
         named = {"mask": mask, "init_image": init_image}
         parts += [(name, _part(source)) for name, source in named.items() if source is not None]
         texts = {"options": json.dumps(options), "priority": priority, "metadata": json.dumps(metadata or {})}
-        texts |= {"mask_map": json.dumps(mask_map)} if mask_map is not None else {}
+        more = {"mask_map": mask_map, "expires_in": expires_in, "webhook": webhook}
+        texts |= {name: json.dumps(value) for name, value in more.items() if value is not None}
         parts += [(name, (None, text)) for name, text in texts.items()]
-        return _job(self._call("POST", "/v1/jobs", files=parts))
+        key = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        return _job(self._insist("POST", "/v1/jobs", files=parts, headers=key))
 
     def upload(self, picture: Source) -> Stored:
         """Send a picture once; the id stands for it in any number of jobs. The same picture again has the same id."""
@@ -183,6 +200,20 @@ class Client:
         """Ask for the job to end. A job that is done stays as it is."""
         return _job(self._call("POST", f"/v1/jobs/{_id(job)}/cancel"))
 
+    def delete(self, job: Job | str) -> None:
+        """Remove a job with its pictures; a running one is canceled first."""
+        self._call("DELETE", f"/v1/jobs/{_id(job)}")
+
+    def jobs(self, status: str | None = None) -> Iterator[Job]:
+        """Your jobs, newest first, fetched a page at a time as they are looked at."""
+        asked = {} if status is None else {"status": status}
+        while True:
+            page = self._call("GET", "/v1/jobs", params=asked).json()
+            yield from map(Job.model_validate, page["items"])
+            if page["next"] is None:
+                return
+            asked |= {"cursor": page["next"]}
+
     def image(self, job: Job | str) -> bytes:
         """The finished picture, PNG."""
         return self._call("GET", f"/v1/jobs/{_id(job)}/image").content
@@ -196,11 +227,26 @@ class Client:
         series: list[dict[str, Any]] = self._call("GET", f"/v1/jobs/{_id(job)}/losses").json()
         return series
 
+    def _insist(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """As `_call`, for a request that may be sent again when its answer is lost."""
+        for pause in AGAIN_SECONDS:
+            try:
+                return self._call(method, path, **request)
+            except AnswerLost:
+                time.sleep(pause)
+            except ApiProblem as problem:
+                if problem.problem.type != IN_FLIGHT:
+                    raise
+                time.sleep(problem.retry_after or pause)
+        return self._call(method, path, **request)
+
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **request)
-        except httpx.TransportError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
+        except httpx.TransportError as error:
+            raise AnswerLost(f"{self._http.base_url} broke off: {error}") from error
         if response.is_success:
             return response
         raise ApiProblem(_problem(response), _seconds(response.headers.get("Retry-After")))

@@ -109,6 +109,7 @@ class FieldError(Value):
 class Problem(Value):
     """An error answer (RFC 9457)."""
 
+    type: str = "about:blank"
     title: str = ""
     status: int = 0
     detail: str = ""

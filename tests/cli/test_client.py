@@ -7,10 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from cli.client import ApiProblem, Client, Unreachable
+from cli.client import AnswerLost, ApiProblem, Client, Unreachable
 from cli.models import Job
+
+Serving = Callable[..., AbstractContextManager[str]]
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -141,3 +144,85 @@ def test_what_happens_to_a_job_can_be_iterated_to_its_end(client: Client, photo:
     rest = list(happening)
     assert [(event.kind, event.data["status"]) for event in rest] == [("status", "canceled")]
     assert [event.data for event in client.events(job)] == [first.data, rest[0].data]
+
+
+class Lossy:
+    """A proxy that passes every request on, and loses the answers to the first few."""
+
+    def __init__(self, url: str, losses: int) -> None:
+        self.passed: list[str | None] = []
+        lossy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                kept = {name: self.headers[name] for name in ("Content-Type", "Idempotency-Key")}
+                answer = httpx.post(url + self.path, content=body, headers=kept, timeout=60)
+                lossy.passed.append(kept["Idempotency-Key"])
+                if len(lossy.passed) <= losses:
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status_code)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self) -> "Lossy":
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_makes_no_second_job(
+    client: Client, url: str, photo: bytes, painting: bytes
+) -> None:
+    with Lossy(url, losses=2) as proxy, Client(proxy.url) as far:
+        job = far.submit(photo, painting)
+        mine = far.submit(photo, painting, idempotency_key="mine")
+        assert far.submit(photo, painting, idempotency_key="mine") == mine
+    assert [found.id for found in client.jobs()] == [mine.id, job.id]
+    first, *others = proxy.passed
+    assert others == [first, first, "mine", "mine"]
+
+
+def test_an_answer_that_is_always_lost_is_given_up(
+    url: str, photo: bytes, painting: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.client.AGAIN_SECONDS", (0.01, 0.01))
+    with Lossy(url, losses=9) as proxy, Client(proxy.url) as far, pytest.raises(AnswerLost):
+        far.submit(photo, painting)
+    assert len(proxy.passed) == 3
+
+
+def test_jobs_are_listed_newest_first_over_all_pages_and_can_be_deleted(
+    client: Client, photo: bytes, painting: bytes
+) -> None:
+    uploaded = client.upload(photo)
+    ids = [client.submit(uploaded, uploaded, seed=seed).id for seed in range(25)]
+    assert [job.id for job in client.jobs()] == ids[::-1]
+    client.cancel(ids[3])
+    assert [job.id for job in client.jobs("canceled")] == [ids[3]]
+    client.delete(ids[3])
+    assert [job.id for job in client.jobs("canceled")] == []
+
+
+def test_everything_that_can_be_asked_for_is_passed_on(serving: Serving, photo: bytes, painting: bytes) -> None:
+    with serving(egress_allow_loopback=True) as url, Client(url) as client:
+        job = client.submit(photo, painting, expires_in=60, webhook={"url": "http://127.0.0.1:9/"}, priority="low")
+        ended = client.cancel(job)
+        deliveries = httpx.get(f"{url}/v1/jobs/{job.id}/deliveries").json()["items"]
+    assert ended.expires_at is not None
+    assert ended.completed_at is not None
+    assert (job.priority, round((ended.expires_at - ended.completed_at).total_seconds())) == ("low", 60)
+    assert [delivery["event"] for delivery in deliveries] == ["job.canceled"]
