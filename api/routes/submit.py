@@ -117,10 +117,18 @@ async def _made(own: Parts, sent: Submission) -> str:
         record = await to_thread.run_sync(own.service.submit, sent, limiter=own.submitting)
     except InvalidRequest as error:
         raise submission.as_sent(error) from None
-    except (QueueFull, QuotaExceeded) as full:
-        full.retry_after = await own.forecast.soonest() or full.retry_after
-        raise
+    except QueueFull as full:
+        raise _told_when(full, await own.forecast.room()) from None
+    except QuotaExceeded as full:
+        raise _told_when(full, await own.forecast.room_of(sent.owner)) from None
     return record.id
+
+
+def _told_when(full: QueueFull | QuotaExceeded, room: float | None) -> QueueFull | QuotaExceeded:
+    """The same error with the time by when there will be room, if that can be told."""
+    if room is not None:
+        full.retry_after = room
+    return full
 
 
 async def _answered(request: Request, own: Parts, job_id: str, seconds: int | None) -> Response:

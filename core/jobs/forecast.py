@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from redis.asyncio import Redis
 
@@ -47,6 +47,13 @@ class Running:
     left: float | None
 
 
+class Expected(NamedTuple):
+    """In how many seconds a waiting job is taken up, and is done."""
+
+    begins: float
+    ends: float
+
+
 def work_of(record: JobRecord) -> str:
     """`network amount`: how much work a job is. A network's time goes with evaluations and pixels."""
     sides = record.content.width, record.content.height
@@ -56,8 +63,8 @@ def work_of(record: JobRecord) -> str:
 
 def forecast(
     history: Iterable[str], running: Sequence[Running], queued: Sequence[tuple[str, str]], workers: int
-) -> dict[str, float]:
-    """Seconds until each queued job is done, as far as that can be told.
+) -> dict[str, Expected]:
+    """What can be told of each queued job.
 
     `history`: `network amount seconds` of jobs that were done. The queue is served in order, by whichever worker is
     free first.
@@ -66,12 +73,13 @@ def forecast(
     free = [left if (left := _left(job, pace)) is not None else 0.0 for job in running]
     free += [0.0] * (workers - len(free))
     heapq.heapify(free)
-    done: dict[str, float] = {}
+    expected: dict[str, Expected] = {}
     for job_id, work in queued:
         if not free or (seconds := _seconds(work, pace)) is None:
             break
-        done[job_id] = heapq.heapreplace(free, free[0] + seconds) + seconds
-    return done
+        begins = heapq.heapreplace(free, free[0] + seconds)
+        expected[job_id] = Expected(begins, begins + seconds)
+    return expected
 
 
 def _pace(history: Iterable[str]) -> dict[str, float]:
@@ -99,25 +107,38 @@ def _left(job: Running, pace: Mapping[str, float]) -> float | None:
 
 
 class Forecast:
-    """The forecast for one event loop, made anew once a second and for new jobs, and only when somebody asks."""
+    """The forecast for one event loop, made anew once a second and for new jobs, and only when somebody asks.
+
+    Every method raises StoreUnavailable.
+    """
 
     def __init__(self, redis: Redis) -> None:
+        self._redis = redis
         self._see = redis.register_script(_SEE)
-        self._done: dict[str, float] = {}
+        self._expected: dict[str, Expected] = {}
         self._queued: frozenset[str] = frozenset()
         self._made = float("-inf")
 
     async def eta(self, job_id: str) -> float | None:
-        """Seconds until a queued job is done; None if that cannot be told. Raises StoreUnavailable."""
+        """Seconds until a queued job is done; None if that cannot be told."""
         if job_id not in self._queued and len(self._queued) < _MOST_QUEUED:
             self._made = float("-inf")
-        return (await self._current()).get(job_id)
+        found = (await self._current()).get(job_id)
+        return None if found is None else found.ends
 
-    async def soonest(self) -> float | None:
-        """Seconds until a place in the queue is free; None if that cannot be told. Raises StoreUnavailable."""
-        return min((await self._current()).values(), default=None)
+    async def room(self) -> float | None:
+        """Seconds until a place in the queue is free; None if that cannot be told."""
+        return min((job.begins for job in (await self._current()).values()), default=None)
 
-    async def _current(self) -> dict[str, float]:
+    async def room_of(self, owner: str | None) -> float | None:
+        """Seconds until a job of an owner's has left the queue; None if that cannot be told."""
+        expected = await self._current()
+        async with answering():
+            found = await cast(Any, self._redis.zrange(f"{transitions.JOBS}{owner or ''}:queued", 0, -1))
+        own = (expected.get(job_id.decode()) for job_id in found)
+        return min((job.begins for job in own if job is not None), default=None)
+
+    async def _current(self) -> dict[str, Expected]:
         if time.monotonic() - self._made > FRESH_SECONDS:
             self._made = time.monotonic()  # at once: one asks, the others go on with what there is
             keys = (transitions.HISTORY, "strata:queue", "strata:running", "strata:workers:seen")
@@ -126,8 +147,8 @@ class Forecast:
             at_work = [_running(*(part.decode() for part in job)) for job in running]
             waiting = [(job_id.decode(), work.decode()) for job_id, work in queued]
             self._queued = frozenset(job_id for job_id, _ in waiting)
-            self._done = forecast((line.decode() for line in history), at_work, waiting, workers)
-        return self._done
+            self._expected = forecast((line.decode() for line in history), at_work, waiting, workers)
+        return self._expected
 
 
 def _running(work: str, progress: str, seconds: str) -> Running:

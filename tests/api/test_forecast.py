@@ -5,6 +5,7 @@ import pytest
 
 from api.app import create_app
 from core.jobs.store import JobStore
+from core.keys import ApiKey, hash_of
 
 
 @pytest.fixture
@@ -34,9 +35,31 @@ def test_waiting_jobs_are_told_when_they_will_be_done_and_when_to_look(told):
     assert etas[0] == (1, 7.0)
 
 
-def test_a_full_queue_says_when_there_will_be_room(told):
-    for _ in range(2):
-        assert told().status_code == 202
-    answer = told()
-    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/queue-full")
-    assert 1 <= int(answer.headers["retry-after"]) <= 7
+def test_a_full_queue_says_when_there_will_be_room(told, redis):
+    first, _ = told(), told()
+    at_once = told()
+    assert (at_once.status_code, at_once.json()["type"]) == (503, "/problems/queue-full")
+    assert at_once.headers["retry-after"] == "1"  # a worker is free
+    JobStore(redis, keep_seconds=60).claim(first.json()["id"], 30)
+    assert told().status_code == 202
+    later = told()
+    assert later.status_code == 503
+    assert 6 <= int(later.headers["retry-after"]) <= 7  # the one at work is to take seven seconds
+
+
+def test_a_key_that_has_enough_in_the_queue_is_told_when_one_of_its_own_has_left_it(serve, settings, redis, photo):
+    keys = {name: ApiKey(hash=hash_of(name), queued=1) for name in ("ann", "bob")}
+    url = serve(create_app(settings.model_copy(update={"keys": keys})))
+    store = JobStore(redis, keep_seconds=60)
+    store.heartbeat("w1", {})
+
+    def submit(name: str) -> httpx.Response:
+        files, headers = {"content": photo, "style": photo}, {"Authorization": f"Bearer {name}"}
+        return httpx.post(f"{url}/v1/jobs", files=files, data={"options": '{"iterations": 10}'}, headers=headers)
+
+    first = submit("ann").json()["id"]
+    redis.lpush("strata:history", f"{redis.hget(f'strata:job:{first}', '_work').decode()} 7.0")
+    store.claim(first, 30)
+    assert [submit(name).status_code for name in ("ann", "bob")] == [202, 202]
+    waits = {name: int(submit(name).headers["retry-after"]) for name in ("ann", "bob")}
+    assert (6 <= waits["ann"] <= 7, 13 <= waits["bob"] <= 14) == (True, True), waits
