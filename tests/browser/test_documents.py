@@ -7,7 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from redis import Redis
 
+from api.app import create_app
 from core.jobs.store import JobStore
+from core.keys import ApiKey, hash_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,19 @@ def test_try_it_out_shows_what_is_wrong(page: Page, url: str):
     operation.locator("input[placeholder=job_id]").fill("no-such-job")
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table")).to_contain_text("/problems/job-not-found")
+
+
+def test_with_keys_one_is_entered_once_and_used_for_every_call(page: Page, settings, serving, complaints: list[str]):
+    keys = {"ann": ApiKey(hash=hash_of("key-of-ann"))}
+    with serving(create_app(settings.model_copy(update={"keys": keys}))) as url:
+        page.goto(f"{url}/docs")
+        page.get_by_role("button", name="Authorize").first.click()
+        dialog = page.locator(".modal-ux")
+        dialog.locator("input").fill("key-of-ann")
+        dialog.get_by_role("button", name="Apply credentials").click()
+        dialog.get_by_role("button", name="Close").click()
+        operation = page.locator("#operations-jobs-listJobs")
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Execute").click()
+        expect(operation.locator(".live-responses-table tbody td.response-col_status")).to_contain_text("200")
+    assert complaints == []
