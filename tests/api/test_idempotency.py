@@ -50,6 +50,7 @@ def test_the_same_again_gets_the_first_answer_and_makes_no_second_job(http, serv
     assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
     assert count(http) == 1
+    assert 86_000 < service.redis.ttl("strata:idempotency::k1") <= 86_400
 
 
 def test_fifty_at_once_make_one_job(http, send):
