@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from api.app import create_app
@@ -36,7 +37,7 @@ def job(studio) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_wrong_on_any_screen(studio, job, scheme):
+def test_axe_finds_nothing_wrong_on_any_screen(studio, job, scheme, tmp_path):
     page = studio.page
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     if scheme == "dark":
@@ -45,6 +46,9 @@ def test_axe_finds_nothing_wrong_on_any_screen(studio, job, scheme):
     assert violations(page) == []
     studio.choose(None, studio.painting, studio.photo)
     page.get_by_text("Everything else").click()
+    Image.new("RGB", (96, 64), "navy").save(tmp_path / "regions.png")
+    page.locator("input[name=mask]").set_input_files(tmp_path / "regions.png")
+    expect(page.locator(".region-rows li")).to_have_count(1)
     assert violations(page) == []
     assert studio.overflow() == 0
     studio.run()
