@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from core.engine.options import LEARNING_RATES, PROFILES, StyleOptions
+from core.engine.options import BY_OPTIMIZER, PROFILES, StyleOptions
 from core.engine.presets import PRESETS, resolve
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "options.md"
@@ -38,8 +38,9 @@ def page() -> str:
 
 
 def _option(name: str, field: dict[str, Any], default: Any, schema: dict[str, Any]) -> str:
-    if name == "learning_rate":
-        default_text = ", ".join(f"{rate:g} for {optimizer}" for optimizer, rate in LEARNING_RATES.items())
+    if name in BY_OPTIMIZER:
+        default_text = ", ".join(f"{json.dumps(own)} for {optimizer}" for optimizer, own in BY_OPTIMIZER[name].items())
+        default_text = default_text.replace('"', "`")
     else:
         default_text = f"`{json.dumps(default)}`"
     lines = [f"### `{name}`\n", f"{field['description']}\n", f"- Allowed: {_allowed(field, schema)}"]

@@ -1,6 +1,6 @@
 """StyleOptions: every knob of a run with its bound, default, unit and source. Declared here only. No torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -52,6 +52,21 @@ PROFILES: Final[dict[ProfileName, tuple[float, float, float, float, float]]] = {
 LEARNING_RATES: Final[dict[OptimizerName, float]] = {"lbfgs": 1.0, "adam": 0.02, "adagrad": 0.05, "sgd": 100.0}
 """The rate of an optimiser chosen without one. Pictures are in 0..1; SGD's is large because the raw
 gradient of a picture is spread over all its values."""
+
+
+PARAMETRIZATIONS: Final[dict[OptimizerName, ParametrizationName]] = {
+    "lbfgs": "fourier",
+    "adam": "pixels",
+    "adagrad": "pixels",
+    "sgd": "pixels",
+}
+"""What an optimiser moves, unless told: Adam got less far in frequencies, the others take their rates from pixels."""
+
+BY_OPTIMIZER: Final[dict[str, Mapping[OptimizerName, Any]]] = {
+    "learning_rate": LEARNING_RATES,
+    "parametrization": PARAMETRIZATIONS,
+}
+"""Options whose default is the optimiser's own."""
 
 
 def _knob(default: Any, effect: str, *, unit: str | None = None, source: str | None = None, **bounds: Any) -> Any:
@@ -139,9 +154,9 @@ class StyleOptions(BaseModel):
         LEARNING_RATES["lbfgs"], "Step length; unset, each optimiser has its own.", unit="0..1 picture values"
     )
     parametrization: ParametrizationName = _knob(
-        "pixels",
-        "What the optimiser moves: pixels, or the picture's frequencies, evened out: L-BFGS then needs about a"
-        " quarter fewer iterations for the same loss, with less fine noise.",
+        PARAMETRIZATIONS["lbfgs"],
+        "What the optimiser moves: pixels, or the picture's frequencies, evened out, with which L-BFGS needs about a"
+        " quarter fewer iterations for the same loss. Unset, each optimiser has its own.",
         source="Olah et al. 2017, Feature Visualization",
     )
     iterations: Annotated[int, Field(ge=1, le=10_000, strict=True)] = _knob(

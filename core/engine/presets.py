@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from core.engine.architecture import ARCHITECTURES, STYLE_LAYERS
-from core.engine.options import LEARNING_RATES, PROFILES, PresetName, StyleOptions
+from core.engine.options import BY_OPTIMIZER, PROFILES, PresetName, StyleOptions
 
 T = TypeVar("T")
 
@@ -72,6 +72,7 @@ _INTERPRETABLE_BASELINE: Final = Preset(
         "style_weight": 5e6,
         "tv_weight": 0.0,
         "optimizer": "lbfgs",
+        "parametrization": "pixels",
         "learning_rate": 1.0,
         "iterations": 300,
         "size": 512,
@@ -135,6 +136,7 @@ _GATYS: Final = Preset(
         "tv_weight": 0.0,
         "pooling": "average",
         "optimizer": "lbfgs",
+        "parametrization": "pixels",
         "learning_rate": 1.0,
         "iterations": 500,
         "init": "noise",
@@ -155,6 +157,7 @@ _JOHNSON: Final = Preset(
         "tv_weight": 1e-3,
         "tv_loss": "squared",
         "optimizer": "lbfgs",
+        "parametrization": "pixels",
         "learning_rate": 1.0,
         "iterations": 1000,
         "init": "noise",
@@ -210,9 +213,10 @@ def resolve(request: Mapping[str, Any]) -> StyleOptions:
     if "optimizer" in request:
         base.pop("learning_rate", None)  # a rate is tuned for its own optimiser
     merged = {**base, **_profiled(request, base), **request}
-    rate = _lookup(LEARNING_RATES, merged.get("optimizer", "lbfgs"))
-    if rate is not None:
-        merged.setdefault("learning_rate", rate)
+    for name, table in BY_OPTIMIZER.items():
+        own = _lookup(table, merged.get("optimizer", "lbfgs"))
+        if own is not None:
+            merged.setdefault(name, own)
     options = StyleOptions.model_validate(merged)
     return options if _profile_holds(options) else options.model_copy(update={"profile": None})
 

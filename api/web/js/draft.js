@@ -35,6 +35,9 @@ export function onChange(listener, signal) {
   signal.addEventListener("abort", () => listeners.delete(listener));
 }
 
+/** Options whose default is the optimiser's own. */
+export const OF_THE_OPTIMIZER = ["learning_rate", "parametrization"];
+
 export function setPreset(name) {
   const kept = KEPT_ACROSS_PRESETS.filter(isChanged).map((field) => [field, draft.overrides[field]]);
   draft.preset = name;
@@ -44,7 +47,7 @@ export function setPreset(name) {
 
 export function setOption(name, value) {
   draft.overrides[name] = value;
-  if (name === "optimizer") delete draft.overrides.learning_rate;
+  if (name === "optimizer") for (const own of OF_THE_OPTIMIZER) delete draft.overrides[own];
   changed();
 }
 

@@ -18,7 +18,7 @@ const GROUPS = {
   "Pictures": ["network", "style_scale", "init", "seed", "blend_mode"],
   "Layers": ["layer_weights", "content_layers", "pooling", "padding"],
   "Losses": ["content_weight", "tv_weight", "style_loss", "content_loss", "tv_loss", "distance"],
-  "Optimiser": ["optimizer", "learning_rate", "scales", "random_shift", "averaging", "early_stop"],
+  "Optimiser": ["optimizer", "learning_rate", "parametrization", "scales", "random_shift", "averaging", "early_stop"],
 };
 const REST = "The run";
 const MANY = "Pictures"; // the group to which the regions belong
@@ -84,7 +84,8 @@ function build(known, samples) {
     preset.show(draft.preset);
     const base = known.presets[draft.preset].options;
     for (const [name, each] of controls) {
-      const value = name === "learning_rate" && drafting.isChanged("optimizer") && !drafting.isChanged(name) ? null : options[name];
+      const itsOwn = drafting.OF_THE_OPTIMIZER.includes(name) && drafting.isChanged("optimizer") && !drafting.isChanged(name);
+      const value = itsOwn ? null : options[name];
       each.show(value, drafting.isChanged(name), base[name]);
     }
     runBar.refresh();

@@ -37,6 +37,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "style_blend": ((3.0, 1.0), {}),
     "blend_mode": ("loss", {}),
     "optimizer": ("adam", {}),
+    "parametrization": ("pixels", {}),
     "learning_rate": (0.5, {}),
     "iterations": (5, {}),
     "size": (80, {}),
