@@ -15,6 +15,7 @@ from api import cors, openapi, pages, problems
 from api.auth import Authenticated
 from api.closing import on_signal
 from api.deps import Parts
+from api.head import HeadAsGet
 from api.limits import BoundedBody
 from api.loopback import LoopbackGuard
 from api.observe import Observed
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _guard(app: FastAPI, settings: Settings) -> None:
     """What a request passes before it is read; what is added last sees it first."""
     origins = settings.allowed_origins
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Authenticated, keys=settings.known_keys())
     app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names, origins=origins)
     if origins:

@@ -144,3 +144,17 @@ def test_a_body_that_nobody_asked_for_does_no_harm(http, method, path):
 def test_headers_that_make_no_sense_change_nothing(http, method, path, headers):
     answer, expected = (http.request(method, filled(path), headers=given) for given in (headers, {}))
     assert answer.status_code == expected.status_code
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "get" in PATHS[path]])
+def test_head_is_answered_as_get_is_but_for_the_body(http, submit, path):
+    place = filled(path, job_id=submit()["id"])
+    looked = http.head(place)
+    with http.stream("GET", place) as answer:
+        assert (looked.status_code, looked.content) == (answer.status_code, b"")
+        kept = ("content-type", "cache-control", "location", "allow")
+        assert {name: looked.headers.get(name) for name in kept} == {n: answer.headers.get(n) for n in kept}
+
+
+def test_head_where_there_is_no_get_is_refused(http):
+    assert http.head(filled("/v1/jobs/{job_id}/cancel")).status_code == 405
