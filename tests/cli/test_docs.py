@@ -25,7 +25,7 @@ def test_every_setting_is_in_the_operations_page_with_its_default() -> None:
             assert TypeAdapter(field.annotation).validate_python(told[name]) == field.default, name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/operations.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/operations.md", "docs/many-hosts.md"])
 def test_the_documents_name_no_command_or_option_that_there_is_not(page: str) -> None:
     text = (ROOT / page).read_text()
     commands = get_command(app).commands  # type: ignore[attr-defined]

@@ -250,5 +250,5 @@ def test_redis_loses_nothing(base: Documents) -> None:
     given = dict(zip(args[1::2], args[2::2], strict=True))
     durable = dict(zip(REDIS_DURABLE[::2], REDIS_DURABLE[1::2], strict=True))
     assert durable.items() <= given.items()
-    most = int(given["--maxmemory"].removesuffix("mb")) * 10**6
+    most = int(given["--maxmemory"].removesuffix("gb")) * 2**30
     assert 2 * most <= in_bytes(container(base, "redis")["resources"]["limits"]["memory"])
