@@ -19,6 +19,7 @@ from core.jobs.store import JobStore, Verdict
 Queued = Callable[..., JobRecord]
 
 LEASE = 30.0
+RACES = 200
 
 
 def everything(redis: Redis) -> dict[Any, Any]:
@@ -257,7 +258,7 @@ def test_canceling_a_finished_job_changes_nothing(
 
 
 def test_a_cancel_that_races_the_claim_leaves_one_consistent_state(store: JobStore, queued: Queued) -> None:
-    for _ in range(30):
+    for _ in range(RACES):
         record = queued()
         job_id = record.id
 
@@ -274,7 +275,7 @@ def test_a_cancel_that_races_the_claim_leaves_one_consistent_state(store: JobSto
 def test_a_cancel_that_races_the_end_leaves_exactly_one_terminal_state(
     store: JobStore, queued: Queued, redis: Redis
 ) -> None:
-    for _ in range(30):
+    for _ in range(RACES):
         record = claimed(store, queued())
         job_id = record.id
 
