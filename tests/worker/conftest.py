@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from types import MappingProxyType
 
 import pytest
 from redis import Redis
@@ -52,7 +53,9 @@ class Process:
 
     def __init__(self, command: Sequence[str], settings: Settings, log: Path) -> None:
         self.log = log
-        variables = {f"STRATA_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+        variables = {
+            f"STRATA_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
+        }
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
                 command,
@@ -90,10 +93,10 @@ class Floor:
         self.processes: list[Process] = []
 
     def worker(self, **settings: object) -> Process:
-        return self._start(worker_command("INFO"), "worker", settings)
+        return self.start(worker_command("INFO"), "worker", settings)
 
     def courier(self, **settings: object) -> Process:
-        return self._start(courier_command("INFO"), "courier", settings)
+        return self.start(courier_command("INFO"), "courier", settings)
 
     def until(self, holds: Callable[[], object]) -> None:
         end = time.monotonic() + PATIENCE
@@ -119,7 +122,9 @@ class Floor:
         for process in self.processes:
             process.end()
 
-    def _start(self, command: Sequence[str], name: str, settings: Mapping[str, object]) -> Process:
+    def start(
+        self, command: Sequence[str], name: str, settings: Mapping[str, object] = MappingProxyType({})
+    ) -> Process:
         process = Process(command, self.settings.model_copy(update=settings), self._folder / f"{name}.log")
         self.processes.append(process)
         return process

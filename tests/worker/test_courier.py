@@ -20,7 +20,6 @@ import pytest
 from redis import Redis
 from standardwebhooks.webhooks import Webhook as Oracle
 
-from cli.roles import courier_command
 from core.jobs.connections import connect
 from core.jobs.deliveries import Delivery, DeliveryStatus, DeliveryStore
 from core.jobs.egress import Egress
@@ -319,55 +318,25 @@ def test_a_job_that_expires_before_its_callback_was_taken_is_still_told(
     assert redis.keys("strata:delivery*") == []
 
 
-@pytest.fixture
-def process(settings: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A courier as it is started in life."""
-    variables = {
-        "STRATA_REDIS_URL": settings.redis_url,
-        "STRATA_ARTIFACTS": settings.artifacts,
-        "STRATA_EGRESS_ALLOW_LOOPBACK": "1",
-    }
-    with (tmp_path / "courier.log").open("wb") as log:
-        process = subprocess.Popen(
-            courier_command("INFO"), env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT
-        )
-    yield process
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_a_courier_process_delivers_and_removes_without_torch_and_loses_nothing_when_it_is_killed(
-    process: subprocess.Popen[bytes],
+    floor: Any,
     canceled: CanceledJob,
     service: JobService,
     receiver: Any,
     deliveries: DeliveryStore,
     courier: Courier,
     redis: Redis,
-    tmp_path: Path,
 ) -> None:
-    log = tmp_path / "courier.log"
-
-    def until(holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not holds():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-
+    process = floor.courier(egress_allow_loopback=True).popen
     hung, job = canceled("/hang"), canceled(expires_in=1)
-    until(lambda: receiver.at("/ok") and receiver.at("/hang"))
+    floor.until(lambda: receiver.at("/ok") and receiver.at("/hang"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     loaded = [Path(f"/proc/{pid}/maps").read_text() for pid in (process.pid, *children)]
 
-    until(lambda: _has_expired(service, job))
+    floor.until(lambda: _has_expired(service, job))
     assert service.get(hung.id).finished
     assert not any("libtorch" in each for each in loaded)
-    assert "and to this machine: for development only" in log.read_text()
+    assert "and to this machine: for development only" in floor.told()
 
     for pid in (process.pid, *children):  # all at once, with a delivery under way
         os.kill(int(pid), signal.SIGKILL)

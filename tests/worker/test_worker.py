@@ -77,19 +77,21 @@ def shop(
     service = JobService.from_settings(settings)
     log = folder / "worker.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         shop = Shop(process, log, service, settings, photo, painting)
         shop.until(lambda: service.readiness().ok)
         yield shop
     finally:
-        process.send_signal(signal.SIGQUIT)
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
-            service.close()
+        os.killpg(process.pid, signal.SIGKILL)  # a shutdown takes as long as the machine is busy
+        process.wait()
+        service.close()
 
 
 def test_a_warm_worker_names_its_network(shop: Shop) -> None:
