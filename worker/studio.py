@@ -13,6 +13,7 @@ import torch
 from core.engine.network import Network, Parameters, resolve_dtype
 from core.engine.options import StyleOptions
 from core.engine.perceptual import Lpips
+from core.engine.targets import TargetCache
 from core.engine.weights import Origin, choose, load
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Studio:
         # Of what the machine has, not of what is free now: how a run is carried out must not depend on its moment.
         self.memory_bytes = memory_bytes or int(MEMORY_SHARE * _memory_of(self.device))
         self.lpips = Lpips(weights_dir)
+        self.targets = TargetCache()
         self._weights = weights
         self._weights_dir = weights_dir
         self._warm_networks = warm_networks

@@ -165,6 +165,8 @@ def _drawn(
         init=run.stored(partial(_picture, artifacts, record.init_image.id)) if record.init_image else None,
         labels=run.stored(partial(_labels, artifacts, record.mask.id)) if record.mask else None,
         memory_bytes=workshop.studio.memory_bytes,
+        ids=(record.content.id, *(style.id for style in record.styles)),
+        targets=workshop.studio.targets,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
     )
     put_aside = run.stored(checkpoints.latest)

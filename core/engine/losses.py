@@ -20,6 +20,9 @@ from core.engine.options import ContentLoss, Distance, StyleLoss, TvLoss
 Statistics = tuple[Tensor, ...]
 """What a style loss keeps of a picture at one layer; blending styles averages it."""
 
+Towards = Callable[[Statistics], Tensor]
+"""How far statistics are from a target: a scalar, differentiable."""
+
 _TINY: Final = 1e-12
 """Keeps relative losses finite against a target of all zeros."""
 
@@ -107,22 +110,28 @@ def mean_style_l1(x: Tensor, target: Tensor) -> Tensor:
     return mean_l1(x / x.shape[0], target / x.shape[0])
 
 
-def wasserstein_squared(x: Statistics, target: Statistics) -> Tensor:
-    """Squared Wasserstein-2 distance between two Gaussians, per channel.
+def wasserstein_squared(target: Statistics) -> Towards:
+    """Squared Wasserstein-2 distance of Gaussians from `target`, per channel.
 
     |m1 - m2|^2 + tr(S1 + S2 - 2 (S2^1/2 S1 S2^1/2)^1/2), over C. The form is crowsonkb's
     style-transfer-pytorch; the trace of the square root is taken from eigenvalues, not Newton-Schulz.
     """
-    (mean, covariance), (target_mean, target_covariance) = x, target
-    root = _sqrtm(target_covariance)
-    cross = trace_sqrt(root @ covariance @ root)
-    spread = covariance.trace() + target_covariance.trace() - 2 * cross
-    return ((mean - target_mean).square().sum() + spread) / mean.numel()
+    target_mean, target_covariance = target
+    root, target_trace = _sqrtm(target_covariance), target_covariance.trace()
+
+    def distance(x: Statistics) -> Tensor:
+        mean, covariance = x
+        cross = trace_sqrt(root @ covariance @ root)
+        spread = covariance.trace() + target_trace - 2 * cross
+        return ((mean - target_mean).square().sum() + spread) / mean.numel()
+
+    return distance
 
 
-def wasserstein(x: Statistics, target: Statistics) -> Tensor:
+def wasserstein(target: Statistics) -> Towards:
     """The distance itself; its gradient is bounded near 0."""
-    return (wasserstein_squared(x, target).clamp_min(0) + _TINY).sqrt()
+    squared = wasserstein_squared(target)
+    return lambda x: (squared(x).clamp_min(0) + _TINY).sqrt()
 
 
 def _sqrtm(matrix: Tensor) -> Tensor:
@@ -158,14 +167,15 @@ def trace_sqrt(matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StyleForm:
-    """A style loss: what it keeps of a picture at a layer (of a region, under a guide), and how two compare."""
+    """A style loss: what it keeps of a picture at a layer (of a region, under a guide), and how far that is from a
+    target. Whatever the target alone decides is computed once, by `towards`."""
 
     describe: Callable[[Tensor, Tensor | None], Statistics]
-    compare: Callable[[Statistics, Statistics], Tensor]
+    towards: Callable[[Statistics], Towards]
 
 
 def _of_gram(compare: Callable[[Tensor, Tensor], Tensor]) -> StyleForm:
-    return StyleForm(gram_statistics, lambda x, target: compare(x[0], target[0]))
+    return StyleForm(gram_statistics, lambda target: lambda x: compare(x[0], target[0]))
 
 
 STYLE_FORMS: Final[Mapping[tuple[StyleLoss, Distance], StyleForm]] = MappingProxyType(

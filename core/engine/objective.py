@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.engine import losses
-from core.engine.losses import Statistics
+from core.engine.losses import Statistics, StyleForm
 from core.engine.options import StyleOptions
 from core.engine.progress import Losses
 
@@ -92,10 +92,9 @@ def blend_weights(options: StyleOptions, styles: int) -> list[float]:
     return [weight / sum(given) for weight in given]
 
 
-def describe_style(options: StyleOptions, features: Features) -> dict[str, Statistics]:
-    """What is kept of one style picture: its statistics at each style layer in use."""
-    form = losses.STYLE_FORMS[options.style_loss, options.distance]
-    return {layer: form.describe(features[layer], None) for layer in style_layers(options)}
+def style_form(options: StyleOptions) -> StyleForm:
+    """How this run describes and compares styles."""
+    return losses.STYLE_FORMS[options.style_loss, options.distance]
 
 
 def build(
@@ -106,8 +105,8 @@ def build(
 ) -> Objective:
     """The objective of a run at one size.
 
-    content: activations of the content picture; styles: `describe_style` of each style picture, in order; guides:
-    where each style goes, if not everywhere.
+    content: activations of the content picture; styles: what `style_form` describes of each style picture at each
+    layer, in order; guides: where each style goes, if not everywhere.
     """
     content_shares, style_shares = content_layers(options), style_layers(options)
     blending = blend_weights(options, len(styles))
@@ -141,17 +140,16 @@ def _content(options: StyleOptions, layer: str, share: float, target: Tensor) ->
 def _style_loss(
     options: StyleOptions, layer: str, styles: Sequence[Mapping[str, Statistics]], blending: Sequence[float]
 ) -> Callable[[Tensor, Features], Tensor]:
-    form = losses.STYLE_FORMS[options.style_loss, options.distance]
-    targets = [style[layer] for style in styles]
+    form = style_form(options)
+    described = [style[layer] for style in styles]
     if options.blend_mode == "gram":
-        targets, blending = [losses.blend(targets, list(blending))], [1.0]
+        described, blending = [losses.blend(described, list(blending))], [1.0]
+    targets = [form.towards(target) for target in described]
 
     def loss(_: Tensor, features: Features) -> Tensor:
         found = form.describe(features[layer], None)
-        return sum(
-            (b * form.compare(found, target) for b, target in zip(blending, targets, strict=True)),
-            start=found[0].new_zeros(()),
-        )
+        distances = (b * distance(found) for b, distance in zip(blending, targets, strict=True))
+        return sum(distances, start=found[0].new_zeros(()))
 
     return loss
 
@@ -164,15 +162,15 @@ def _guided_loss(
     guides: Sequence[Tensor | None],
 ) -> Callable[[Tensor, Features], Tensor]:
     """Each style compared with the statistics of its own region; a region too small for this layer is left out."""
-    form = losses.STYLE_FORMS[options.style_loss, options.distance]
+    form = style_form(options)
     regions = [
-        (b, style[layer], guide)
+        (b, form.towards(style[layer]), guide)
         for b, style, guide in zip(blending, styles, guides, strict=True)
         if guide is not None and b > 0
     ]
 
     def loss(picture: Tensor, features: Features) -> Tensor:
-        parts = [b * form.compare(form.describe(features[layer], guide), target) for b, target, guide in regions]
+        parts = [b * distance(form.describe(features[layer], guide)) for b, distance, guide in regions]
         return sum(parts, start=losses.wide(picture).sum() * 0)  # where no region is left, there is still a gradient
 
     return loss

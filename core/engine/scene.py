@@ -1,6 +1,6 @@
 """What a run looks at: the pictures it was given, and at each size the objective made from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.pyramid import Stage
 from core.engine.regions import guides, masks
+from core.engine.targets import TargetCache
 from core.engine.warp import Shift
 
 
@@ -54,20 +55,27 @@ class Pictures:
     """What a run is given: RGB pictures (3, H, W) in 0..1, of any sizes.
 
     init: the picture to begin with, for `init = upload`. labels: (H, W) integers that say which style goes where,
-    see `core.engine.regions.masks`; brought to the content's size, whatever its own.
+    see `core.engine.regions.masks`; brought to the content's size, whatever its own. ids: what tells content and
+    styles, in order, from all other pictures, as their hashes do; without it nothing seen in them is kept.
     """
 
     content: Tensor
     styles: Sequence[Tensor]
     init: Tensor | None = None
     labels: Tensor | None = None
+    ids: Sequence[str] = ()
 
 
 class Scene:
     """The pictures of a run on the network's device, and what the objective needs of them at each size."""
 
     def __init__(
-        self, pictures: Pictures, options: StyleOptions, network: Network, memory_bytes: int | None = None
+        self,
+        pictures: Pictures,
+        options: StyleOptions,
+        network: Network,
+        memory_bytes: int | None = None,
+        targets: TargetCache | None = None,
     ) -> None:
         styles = pictures.styles
         if not styles or len(options.style_blend or styles) != len(styles):
@@ -89,6 +97,8 @@ class Scene:
         self.upload = None if pictures.init is None else self._place(pictures.init)
         self._masks = None if pictures.labels is None else self._place(masks(pictures.labels, len(styles)))
         self.blend = objective.blend_weights(options, len(styles))
+        self._ids = tuple(pictures.ids)
+        self._targets = targets if targets is not None and self._ids else TargetCache(0)
 
     @property
     def size(self) -> Size:
@@ -104,21 +114,46 @@ class Scene:
         if options.color == "match":
             styles = tuple(match_palette(style, content) for style in styles)
         content_layers, style_layers = objective.content_layers(options), objective.style_layers(options)
-        content_trunk = self._trunk(content_layers)
-        style_trunk = self._trunk(style_layers)
-        statistics = tuple(objective.describe_style(options, style_trunk(style)) for style in styles)
         regions = None if self._masks is None else F.interpolate(self._masks, content.shape[-2:], mode="area")
         guides = None if regions is None else _guides(options, regions)
+        statistics = tuple(self._described(at, style, style_layers) for at, style in enumerate(styles))
         return View(
             content,
             styles,
             options,
             self._trunk([*content_layers, *style_layers]),
-            content_trunk,
+            self._trunk(content_layers),
             statistics,
             regions,
-            objective.build(options, content_trunk(content), statistics, guides),
+            objective.build(options, self._seen(content, content_layers), statistics, guides),
         )
+
+    def _described(self, at: int, style: Tensor, layers: Mapping[str, float]) -> dict[str, Statistics]:
+        """The statistics of one style picture at each layer."""
+        describe = objective.style_form(self.options).describe
+
+        def compute(missing: Sequence[str]) -> dict[str, Statistics]:
+            seen = self._trunk(missing)(style)
+            return {layer: describe(seen[layer], None) for layer in missing}
+
+        matched = self._ids[:1] if self.options.color == "match" else ()
+        key = (*self._ids[at + 1 : at + 2], *matched, describe.__name__, *self._circumstances(style))
+        return self._targets.get(key, list(layers), compute)
+
+    def _seen(self, content: Tensor, layers: Mapping[str, float]) -> dict[str, Tensor]:
+        """The activations of the content picture."""
+
+        def compute(missing: Sequence[str]) -> dict[str, Statistics]:
+            return {layer: (seen,) for layer, seen in self._trunk(missing)(content).items()}
+
+        key = (*self._ids[:1], "activations", *self._circumstances(content))
+        return {layer: seen for layer, (seen,) in self._targets.get(key, list(layers), compute).items()}
+
+    def _circumstances(self, picture: Tensor) -> tuple[Hashable, ...]:
+        """Whatever else decides what the network sees in a picture."""
+        network, options = self._network, self.options
+        how = (options.pooling, options.padding)
+        return (size_of(picture), network.architecture.name, network.id, network.dtype, network.device, *how)
 
     def finish(self, picture: Tensor) -> Tensor:
         """What a person gets to see of an iterate: (3, H, W) float32 in 0..1 on the CPU."""

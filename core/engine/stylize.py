@@ -30,6 +30,7 @@ from core.engine.pixels import resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
 from core.engine.pyramid import Stage, resample, schedule
 from core.engine.scene import Pictures, Scene, View, size_of
+from core.engine.targets import TargetCache
 from core.engine.warp import Shift
 
 
@@ -43,6 +44,8 @@ def stylize(
     init: Tensor | None = None,
     labels: Tensor | None = None,
     memory_bytes: int | None = None,
+    ids: Sequence[str] = (),
+    targets: TargetCache | None = None,
     on_checkpoint: OnCheckpoint | None = None,
     resume: Checkpoint | None = None,
 ) -> Outcome:
@@ -51,6 +54,7 @@ def stylize(
     content, styles, init: (3, H, W), RGB in 0..1, any sizes; the result's longer side is `options.size`.
     labels: (H, W) integers, k + 1 where style k goes and 0 where none does; without it all go everywhere.
     memory_bytes: what the run may take; a large one then keeps less (see core.engine.memory).
+    targets: keeps what the network saw in content and styles, from run to run, under their `ids` (content first).
     on_progress is called after every evaluation and may end the run. on_checkpoint is called after every step;
     resume goes on from what it took, with the other arguments as they were. On the CPU, equal arguments, threads
     and versions give the same picture, bit for bit, resumed or not.
@@ -59,7 +63,7 @@ def stylize(
     small for the layers in use, MemoryLimitError before the run when it cannot fit `memory_bytes`, CheckpointError
     when `resume` is of a run with other options.
     """
-    scene = Scene(Pictures(content, styles, init, labels), options, network, memory_bytes)
+    scene = Scene(Pictures(content, styles, init, labels, ids), options, network, memory_bytes, targets)
     run = _Run(scene, Journal(options, perf_counter()), on_progress, on_checkpoint)
     begun = 0 if resume is None else run.restore(resume)
     ended = None
