@@ -55,6 +55,17 @@ redis.call('DEL', KEYS[3])
 return redis.call('SET', KEYS[4], 1, 'EX', ARGV[3], 'NX') and 1 or 0
 """
 
+# KEYS: as above, the uploads. ARGV: as above, which one, until when it may have been over to go.
+# As above; but one that was made again meanwhile stays.
+_EXPIRE: Final = (
+    """
+local ends = redis.call('ZSCORE', KEYS[5], ARGV[4])
+if ends and tonumber(ends) > tonumber(ARGV[5]) then return 0 end
+redis.call('ZREM', KEYS[5], ARGV[4])
+"""
+    + _RELEASE
+)
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -74,6 +85,7 @@ class Pictures:
         self._keep_for = timedelta(seconds=keep_seconds)
         self._keep = redis.register_script(_KEEP)
         self._release = redis.register_script(_RELEASE)
+        self._expire = redis.register_script(_EXPIRE)
 
     def find(self, picture_id: str, owner: str | None) -> Picture:
         """Raises PictureNotFound."""
@@ -109,9 +121,7 @@ class Pictures:
         for picture_id in dict.fromkeys(picture_ids):
             keys = _keys(picture_id, owner)
             if answered(partial(self._release, keys=keys, args=(needed_by, owner or "", _GOING_SECONDS))):
-                with left_for_upkeep(f"picture {picture_id}"):
-                    self._artifacts.delete_input(picture_id)
-                answered(partial(self._redis.delete, keys[3]))
+                self._take_away(picture_id)
 
     def upload(self, checked: CheckedPicture, owner: str | None) -> Upload:
         """Keep a picture for an owner; again is for longer. Raises ArtifactsUnavailable."""
@@ -123,7 +133,7 @@ class Pictures:
             self.keep(checked.picture, checked.png, owner, _UPLOAD)
         except ArtifactsUnavailable:
             if first:
-                self._forget_upload(member)
+                self._forget_upload(member, expires)
             raise
         return Upload(checked.picture, expires)
 
@@ -146,13 +156,22 @@ class Pictures:
         until = int(now.timestamp() * 1000)
         due = cast(list[bytes], answered(lambda: self._redis.zrangebyscore(UPLOADS, "-inf", until, 0, limit)))
         for member in due:
-            self._forget_upload(member.decode())
+            self._forget_upload(member.decode(), now)
         return len(due)
 
-    def _forget_upload(self, member: str) -> None:
+    def _forget_upload(self, member: str, now: datetime) -> None:
+        """Unless it was made again to last longer than until now."""
         picture_id, _, owner = member.partition(" ")
-        self.release([picture_id], owner or None, _UPLOAD)
-        answered(lambda: self._redis.zrem(UPLOADS, member))
+        keys = (*_keys(picture_id, owner), UPLOADS)
+        args = (_UPLOAD, owner, _GOING_SECONDS, member, int(now.timestamp() * 1000))
+        if answered(lambda: self._expire(keys=keys, args=args)):
+            self._take_away(picture_id)
+
+    def _take_away(self, picture_id: str) -> None:
+        """The file of a picture that is marked as going, and then the mark."""
+        with left_for_upkeep(f"picture {picture_id}"):
+            self._artifacts.delete_input(picture_id)
+        answered(lambda: self._redis.delete(_keys(picture_id, None)[3]))
 
 
 def _keys(picture_id: str, owner: str | None) -> tuple[str, str, str, str]:

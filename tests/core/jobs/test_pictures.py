@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,24 @@ def test_submitting_and_deleting_the_same_picture_at_once_leaves_every_job_whole
             job = again
     service.delete(job.id)
     assert not list(Path(settings.artifacts).rglob("*.png"))
+
+
+def test_an_upload_that_is_made_again_just_when_it_is_over_stays(
+    service: JobService, settings: Settings, photo: bytes, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = service.upload(photo, "/image")
+    redis.zadd("strata:uploads", {f"{first.picture.id} ": 1})
+    pictures = Pictures(redis, open_artifacts(settings.artifacts), keep_seconds=60)
+    found = redis.zrangebyscore
+
+    def found_and_made_again(*args: object) -> object:
+        due = found(*args)
+        service.upload(photo, "/image")
+        return due
+
+    monkeypatch.setattr(redis, "zrangebyscore", found_and_made_again)
+    pictures.expire(datetime.now(UTC))
+
+    assert service.picture(first.picture.id) == first.picture
+    assert service.picture_png(first.picture.id)
+    assert redis.zscore("strata:uploads", f"{first.picture.id} ") > datetime.now(UTC).timestamp() * 1000
