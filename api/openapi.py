@@ -187,3 +187,6 @@ OTHERWISE: Final[Responses] = {
     "5XX": _problem_response("Any other problem of the service.", (problem_types.INTERNAL_ERROR,)),
 }
 """For every operation: how an error looks that it does not foresee. No `default`: that would speak of pictures, too."""
+
+UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
+"""For every operation whose answer has an ETag."""

@@ -11,10 +11,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from starlette.concurrency import run_in_threadpool
 
 from api import problem_types as types
 from api import render
@@ -42,7 +42,7 @@ async def read(request: Request) -> Submission:
         case "multipart/form-data":
             sent = await _from_form(request)
         case "application/json":
-            sent = await run_in_threadpool(_from_json, await request.body())
+            sent = await to_thread.run_sync(_from_json, await request.body())
         case _:
             raise _unsupported(media, "multipart/form-data or application/json")
     return replace(sent, jobs_url=render.jobs(request))

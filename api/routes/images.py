@@ -10,7 +10,7 @@ from api import examples, render, submission
 from api import problem_types as types
 from api.answers import Image, ImageUrls, UploadedImage
 from api.deps import ImageId, Owner, Service, owner, parts
-from api.openapi import Responses, binary, problems, shown, upload_of
+from api.openapi import UNCHANGED, binary, problems, shown, upload_of
 from api.pictures import THUMBNAIL, thumbnail_of
 from api.requests import ImageForm
 from core.jobs.record import Picture
@@ -19,7 +19,6 @@ router = APIRouter(prefix="/v1/images", tags=["images"])
 
 _ABOUT_ONE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE)
 _OF_ITS_FILE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE)
-_UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
 
 
 @router.post(
@@ -71,7 +70,7 @@ def look(request: Request, service: Service, whose: Owner, image_id: ImageId) ->
     operation_id="getImageFile",
     response_class=Response,
     response_description="The picture as jobs use it.",
-    responses=binary(200, "image/png") | _UNCHANGED | _OF_ITS_FILE,
+    responses=binary(200, "image/png") | UNCHANGED | _OF_ITS_FILE,
 )
 def file(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture as jobs use it: upright, in sRGB, without metadata; PNG."""
@@ -84,7 +83,7 @@ def file(request: Request, service: Service, whose: Owner, image_id: ImageId) ->
     operation_id="getImageThumbnail",
     response_class=Response,
     response_description="The picture, small.",
-    responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _OF_ITS_FILE,
+    responses=binary(200, THUMBNAIL.media_type) | UNCHANGED | _OF_ITS_FILE,
 )
 def thumbnail(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture within 256 x 256 pixels, for lists."""

@@ -12,7 +12,7 @@ from api import examples, render, waiting
 from api import problem_types as types
 from api.answers import Job, JobList
 from api.deps import JobId, Owner, Service, owner, parts
-from api.openapi import Responses, problems, shown
+from api.openapi import UNCHANGED, problems, shown
 from api.problems import invalid
 from api.requests import Moment
 from core.jobs.errors import FieldProblem
@@ -26,7 +26,6 @@ MOST_LISTED: Final = 100
 _CURSOR: Final = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 _ABOUT_ONE_JOB: Final = problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE)
-_UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
 
 
 @router.get(
@@ -36,7 +35,7 @@ _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it alrea
     response_model=JobList,
     response_description="Jobs, newest first, and the cursor of the next page.",
     responses=shown(200, {"items": [examples.SUCCEEDED], "next": None}, headers=("ETag",))
-    | _UNCHANGED
+    | UNCHANGED
     | problems(types.INVALID_REQUEST, types.STORE_UNAVAILABLE),
 )
 async def listed(
@@ -68,7 +67,7 @@ async def listed(
     response_model=Job,
     response_description="The job, whatever its state.",
     responses=shown(200, examples.SUCCEEDED, headers=("Retry-After", "ETag"))
-    | _UNCHANGED
+    | UNCHANGED
     | _ABOUT_ONE_JOB
     | problems(types.INVALID_REQUEST),
 )

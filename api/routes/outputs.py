@@ -13,7 +13,7 @@ from api import problem_types as types
 from api.answers import LossPoint
 from api.deps import JobId, Owner, Service
 from api.negotiate import preferred
-from api.openapi import Responses, binary, problems, shown
+from api.openapi import UNCHANGED, binary, problems, shown
 from api.pictures import ENCODINGS, THUMBNAIL, ImageFormat, asked_for, encode, thumbnail_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -26,7 +26,6 @@ _ABOUT_A_PART: Final = problems(
     types.JOB_NOT_FOUND, types.NO_RESULT_YET, types.JOB_EXPIRED, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE
 )
 _FORMAT: Final = Query(alias="format", description="PNG, unless said otherwise here or by Accept.")
-_UNCHANGED: Final[Responses] = {304: {"description": "As the client has it already (If-None-Match)."}}
 
 
 @router.get(
@@ -36,7 +35,7 @@ _UNCHANGED: Final[Responses] = {304: {"description": "As the client has it alrea
     response_class=Response,
     response_description="The picture.",
     responses=binary(200, *(e.media_type for e in ENCODINGS.values()))
-    | _UNCHANGED
+    | UNCHANGED
     | _ABOUT_A_PART
     | problems(types.INVALID_REQUEST),
 )
@@ -61,7 +60,7 @@ def image(
     operation_id="getJobThumbnail",
     response_class=Response,
     response_description="The finished picture, small.",
-    responses=binary(200, THUMBNAIL.media_type) | _UNCHANGED | _ABOUT_A_PART,
+    responses=binary(200, THUMBNAIL.media_type) | UNCHANGED | _ABOUT_A_PART,
 )
 def thumbnail(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The finished picture within 256 x 256 pixels, for lists."""
@@ -76,7 +75,7 @@ def thumbnail(request: Request, service: Service, whose: Owner, job_id: JobId) -
     operation_id="getJobPreview",
     response_class=Response,
     response_description="The picture as it is while it is being painted.",
-    responses=binary(200, "image/jpeg") | _UNCHANGED | _ABOUT_A_PART,
+    responses=binary(200, "image/jpeg") | UNCHANGED | _ABOUT_A_PART,
 )
 def preview(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The newest intermediate picture, JPEG. How often there is one: `options.preview_every`."""
