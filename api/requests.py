@@ -15,8 +15,8 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from core.engine.options import MAX_STYLES, StyleOptions
-from core.jobs.egress import MAX_URL
 from core.jobs.record import TERMINAL, Priority, WebhookEvent
+from core.jobs.urls import MAX_URL
 
 _DATA_EXAMPLE: Final = "data:image/png;base64,iVBORw0KGgo..."
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

@@ -14,9 +14,10 @@ from redis.exceptions import LockError
 from core import logs
 from core.jobs.connections import answered, connect
 from core.jobs.deliveries import LEASE_SECONDS, Attempt, DeliveryStatus, DeliveryStore, Due
-from core.jobs.egress import Egress, Unreachable, UrlRefused
+from core.jobs.egress import Egress, Unreachable
 from core.jobs.errors import StoreUnavailable
 from core.jobs.secrets import Secrets
+from core.jobs.urls import UrlRefused
 from core.jobs.webhooks import GONE, MAX_ATTEMPTS, TIMEOUT_SECONDS, message, pause, retry_after, signed
 from core.settings import Settings
 

@@ -7,7 +7,6 @@ for the next request, and time and bytes are bounded.
 
 import asyncio
 import logging
-import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,32 +15,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import httpcore
 import httpx
 
-from core.jobs.addresses import Address, is_loopback, is_public, literal
+from core.jobs.addresses import Address, is_loopback, is_public
+from core.jobs.urls import Target, UrlRefused, read_url
 
-MAX_URL: Final = 2048
 FETCH_SECONDS: Final = 20.0
 CHECK_SECONDS: Final = 3.0
 _CONNECT_SECONDS: Final = 5.0
 _MOST_ADDRESSES: Final = 4
-_PORTS: Final = {"https": 443, "http": 80}
 _USER_AGENT: Final = "Strata/1"
-
-_HOST: Final = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
-"""A name, or an address of version 6."""
 
 log = logging.getLogger(__name__)
 
 Resolve = Callable[[str, int], Iterable[str]]
 """The addresses of a name. Raises OSError."""
-
-
-class UrlRefused(Exception):
-    """Raised for a URL that no request may go to; nothing was sent. The message is for whoever gave it."""
 
 
 class Unreachable(Exception):
@@ -58,16 +48,6 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A URL that may be asked, as far as can be told without resolving its name. `host` is as TLS takes it."""
-
-    url: str
-    scheme: str
-    host: str
-    port: int
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -95,19 +75,12 @@ class Egress:
 
     def target(self, url: str) -> Target:
         """Raises UrlRefused for what is wrong with the URL as it is written."""
-        parts, port = _parts(url)
-        host = _ascii(parts.hostname or "")
-        if parts.scheme not in _PORTS or (parts.scheme == "http" and not self._allow_loopback):
+        found = read_url(url)
+        if found.scheme == "http" and not self._allow_loopback:
             raise UrlRefused("Only https:// URLs are called.")
-        try:
-            address = literal(host)
-        except ValueError:
-            raise UrlRefused("The host is an address in an unusual spelling; write a name.") from None
-        if address is not None:
-            self._check(parts.scheme, [address])
-        shown = f"[{host}]" if ":" in host else host
-        netloc = shown if parts.port is None else f"{shown}:{port}"
-        return Target(urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, "")), parts.scheme, host, port)
+        if found.address is not None:
+            self._check(found.scheme, [found.address])
+        return found
 
     def check(self, url: str) -> Target:
         """As `target`, and its name resolved. Raises UrlRefused.
@@ -146,7 +119,7 @@ class Egress:
         self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[httpcore.Response]:
         """A connection of its own, so that every request is checked."""
-        sent = [("Host", urlsplit(target.url).netloc), ("User-Agent", _USER_AGENT), *headers.items()]
+        sent = [("Host", target.netloc), ("User-Agent", _USER_AGENT), *headers.items()]
         if body is not None:
             sent.append(("Content-Length", str(len(body))))
         backend = _ToChecked(target, self._checked)
@@ -212,40 +185,6 @@ class _ToChecked(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         raise failed
-
-
-def _parts(url: str) -> tuple[SplitResult, int]:
-    """The parts of a URL and its port. Refuses what programs read differently."""
-    if len(url) > MAX_URL:
-        raise UrlRefused(f"A URL has at most {MAX_URL} characters.")
-    if any(c <= " " or c in '\\^`{|}<>"' or c == "\x7f" for c in url):
-        raise UrlRefused("A URL has no spaces, backslashes or control characters.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise UrlRefused("This is not a URL.") from None
-    if not parts.hostname or port == 0:
-        raise UrlRefused("This is not a URL with a host; one begins with https://")
-    if "@" in parts.netloc:
-        raise UrlRefused("A URL has no user name or password here.")
-    try:
-        rest = urlunsplit(("", "", parts.path, parts.query, ""))
-        rest.encode("ascii")
-    except UnicodeEncodeError:
-        raise UrlRefused("A URL's path and query are ASCII; write other characters as %XX.") from None
-    return parts, port or _PORTS.get(parts.scheme, 0)
-
-
-def _ascii(host: str) -> str:
-    """The host as the resolver takes it. Nothing is left that a library could still fold into digits or dots."""
-    try:
-        plain = host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        raise UrlRefused("The host is not a name.") from None
-    if not _HOST.fullmatch(plain):
-        raise UrlRefused("The host is not a name.")
-    return plain.lower()
 
 
 def _parsed(address: str) -> Address:

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from core.jobs.egress import Egress, TooLarge, Unreachable, UrlRefused
+from core.jobs.egress import Egress, TooLarge, Unreachable
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureRefused
+from core.jobs.urls import UrlRefused
 
 _AT_A_TIME: Final = 12
 """More than a submission can name."""

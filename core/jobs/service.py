@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from celery import Celery
@@ -28,36 +27,17 @@ from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
 from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
+from core.jobs.readiness import Part, Readiness, readiness, storage
 from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
 from core.jobs.spec import JobSpec, Submission, TakenPicture, checked, with_files
-from core.jobs.store import WORKER_SEEN_SECONDS, JobStore
+from core.jobs.store import JobStore
 from core.settings import Settings
 
-__all__ = ["JobService", "Part", "Readiness", "Submission"]
+__all__ = ["JobService", "Submission"]
 
 log = logging.getLogger(__name__)
 
 SECONDS_PER_DAY: Final = 86_400
-
-
-@dataclass(frozen=True)
-class Part:
-    """One thing the service needs in order to take and finish work."""
-
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """`parts`: redis, artifacts, worker. `network`: {"network", "weights", "device"} of a live worker."""
-
-    parts: Mapping[str, Part]
-    network: Mapping[str, str] | None
-
-    @property
-    def ok(self) -> bool:
-        return all(part.ok for part in self.parts.values())
 
 
 class JobService:
@@ -220,27 +200,11 @@ class JobService:
 
     def readiness(self) -> Readiness:
         """What works and what does not. Never raises."""
-        try:
-            self._store.ping()
-            workers = self._store.workers()
-        except StoreUnavailable as error:
-            silent = Part(False, "not known while Redis does not answer")
-            return Readiness({"redis": Part(False, str(error)), "artifacts": self.storage(), "worker": silent}, None)
-        worker = (
-            Part(True, f"{len(workers)} ready")
-            if workers
-            else Part(False, f"none was heard of within {WORKER_SEEN_SECONDS} s; start one")
-        )
-        network = list(workers.values())[-1] if workers else None
-        return Readiness({"redis": Part(True, "answers"), "artifacts": self.storage(), "worker": worker}, network)
+        return readiness(self._store, self._artifacts)
 
     def storage(self) -> Part:
         """Whether pictures can be stored. Never raises."""
-        try:
-            self._artifacts.check()
-        except ArtifactsUnavailable as error:
-            return Part(False, f"cannot be written ({error})")
-        return Part(True, "can be written")
+        return storage(self._artifacts)
 
     def space(self) -> Space | None:
         """What is left of the disk that keeps the pictures; None where that has no bound, or is not known now."""

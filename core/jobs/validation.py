@@ -10,9 +10,10 @@ from pydantic_core import ErrorDetails
 
 from core.engine.options import StyleOptions
 from core.engine.presets import resolve
-from core.jobs.egress import Egress, UrlRefused
+from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, sentence
 from core.jobs.record import TERMINAL, Priority, Webhook, WebhookEvent
+from core.jobs.urls import UrlRefused
 
 MAX_METADATA_BYTES: Final = 4096
 

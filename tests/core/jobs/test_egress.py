@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.jobs.egress import Egress, TooLarge, Unreachable, UrlRefused
+from core.jobs.egress import Egress, TooLarge, Unreachable
+from core.jobs.urls import UrlRefused
 
 PUBLIC = "93.184.215.14"
 SECONDS = 20.0  # guards against a hang only
