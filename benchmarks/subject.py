@@ -1,7 +1,7 @@
 """What the engine's benchmarks draw: one network, one pair of pictures, and both loops over them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import textbook
-from core.engine.architecture import VGG19
+from core.engine.architecture import ARCHITECTURES, VGG19, Architecture
 from core.engine.geometry import fit
 from core.engine.network import Network, Parameters, resolve_dtype
-from core.engine.options import StyleOptions
+from core.engine.options import NetworkName, StyleOptions
 from core.engine.pixels import resize, to_tensor
 from core.engine.presets import resolve
 from core.engine.progress import Outcome, Progress
 from core.engine.seeded import generate
 from core.engine.stylize import stylize
+from core.engine.weights import Origin, load
 from samples import paint, photo
 
 PAIRS = (("chelsea", "ember"), ("astronaut", "starlit"), ("coffee", "wheatfield"))
@@ -29,14 +30,21 @@ _STYLE_SIDE = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """The untrained VGG-19, which every machine can make: its cost is that of the published one."""
+    """vgg19 is the untrained one, which every machine can make: its cost is that of the published one."""
 
     device: torch.device
     pair: tuple[str, str] = PAIRS[0]
+    network_name: NetworkName = "vgg19"
+
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.network_name]
 
     @cached_property
     def network(self) -> Network:
-        return Network(Parameters(VGG19, "seeded-v1", generate(VGG19)), self.device)
+        if self.architecture == VGG19:
+            return Network(Parameters(VGG19, "seeded-v1", generate(VGG19)), self.device)
+        return Network(load(Origin("embedded", self.architecture)), self.device)
 
     @cached_property
     def trunk(self) -> nn.Sequential:
@@ -57,7 +65,7 @@ class Subject:
         return resolve_dtype("auto", self.device)
 
     def with_pair(self, pair: tuple[str, str]) -> "Subject":
-        other = Subject(self.device, pair)
+        other = replace(self, pair=pair)
         other.__dict__.update({name: self.__dict__[name] for name in ("network", "trunk") if name in self.__dict__})
         return other
 

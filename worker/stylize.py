@@ -119,7 +119,11 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         if outcome.ended is Ended.CANCELED:
             return _canceled(record, outcome)
         blend = blend_weights(record.options, len(styles))
-        measures = measure(content, styles, blend, outcome.picture, model.measuring, studio.lpips)
+        measures = measure(
+            *(content, styles, blend, outcome.picture, model.measuring, studio.lpips),
+            ids=_ids(record),
+            targets=studio.targets,
+        )
     write = png16 if record.options.output_format == "png16" else png
     _keep(run, artifacts, RESULT, write(outcome.picture, _provenance(record, model)))
     if run.ask() is not Verdict.GO_ON:
@@ -165,7 +169,7 @@ def _drawn(
         init=run.stored(partial(_picture, artifacts, record.init_image.id)) if record.init_image else None,
         labels=run.stored(partial(_labels, artifacts, record.mask.id)) if record.mask else None,
         memory_bytes=workshop.studio.memory_bytes,
-        ids=(record.content.id, *(style.id for style in record.styles)),
+        ids=_ids(record),
         targets=workshop.studio.targets,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
     )
@@ -224,6 +228,11 @@ def _labels(artifacts: ArtifactStore, picture_id: str) -> Tensor:
         if image.mode != "L":
             raise PictureError("the mask given by its id is not the mask of an earlier job")
         return torch.from_numpy(np.array(image)).long()
+
+
+def _ids(record: JobRecord) -> tuple[str, ...]:
+    """Content and styles, by their hashes."""
+    return (record.content.id, *(style.id for style in record.styles))
 
 
 def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:

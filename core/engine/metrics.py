@@ -20,6 +20,7 @@ from core.engine.losses import gram, relative_l2
 from core.engine.network import Network
 from core.engine.perceptual import Lpips
 from core.engine.pixels import resize
+from core.engine.targets import TargetCache
 
 _WINDOW: Final = 11
 _SIGMA: Final = 1.5
@@ -53,14 +54,20 @@ def measure(
     picture: Tensor,
     network: Network,
     lpips: Lpips,
+    ids: Sequence[str] = (),
+    targets: TargetCache | None = None,
 ) -> Measures:
     """Measure a picture (3, H, W) against its content and styles, (3, h, w) of any size, all in 0..1.
 
     The content is brought to the picture's size, styles to its longer side. blend: one share a style, summing to 1.
+    targets: keeps what was seen in content and styles, under their `ids` (content first).
     """
     size = (picture.shape[-1], picture.shape[-2])
     x, reference = (_place(resize(p, size), network) for p in (picture, content))
     scaled = [_place(resize(s, fit((s.shape[-1], s.shape[-2]), max(size))), network) for s in styles]
+    looking = _Looking(
+        network.to(torch.float32), tuple(ids), targets if targets is not None and ids else TargetCache(0)
+    )
     reasons: dict[str, str] = {}
     against_content = Measures(
         ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
@@ -68,22 +75,40 @@ def measure(
         lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
     )
     try:
-        return replace(_feature_distances(against_content, x, reference, scaled, blend, network), unavailable=reasons)
+        return replace(_feature_distances(against_content, x, reference, scaled, blend, looking), unavailable=reasons)
     except PictureError as error:
         names = ("content_distance", "style_distance", "style_distance_by_layer", "content_style_distance")
         return replace(against_content, unavailable=reasons | dict.fromkeys(names, str(error)))
 
 
+@dataclass(frozen=True)
+class _Looking:
+    """What the network sees in pictures: Gram matrices, and the activations of the content layer."""
+
+    network: Network
+    ids: tuple[str, ...]
+    targets: TargetCache
+
+    def at(self, picture: Tensor, layers: Sequence[str] = (*STYLE_LAYERS, CONTENT_LAYER)) -> dict[str, Tensor]:
+        seen = self.network.trunk(layers)(picture)
+        return {layer: seen[layer] if layer == CONTENT_LAYER else gram(seen[layer]) for layer in layers}
+
+    def known(self, number: int, picture: Tensor) -> dict[str, Tensor]:
+        """The same for the content, which is number 0, or a style. Raises PictureError for one that is too small."""
+        key = (*self.ids[number : number + 1], "measured", picture.shape, self.network.id, self.network.device)
+        layers = (*STYLE_LAYERS, CONTENT_LAYER) if number == 0 else STYLE_LAYERS
+        found = self.targets.get(key, layers, lambda some: {name: (v,) for name, v in self.at(picture, some).items()})
+        return {layer: value for layer, (value,) in found.items()}
+
+
 def _feature_distances(
-    measures: Measures, x: Tensor, content: Tensor, styles: Sequence[Tensor], blend: Sequence[float], network: Network
+    measures: Measures, x: Tensor, content: Tensor, styles: Sequence[Tensor], blend: Sequence[float], looking: _Looking
 ) -> Measures:
-    trunk = network.to(torch.float32).trunk([*STYLE_LAYERS, CONTENT_LAYER])
-    seen, seen_content = trunk(x), trunk(content)
-    grams, content_grams = _grams(seen), _grams(seen_content)
-    targets = [_grams(trunk(style)) for style in styles]
-    errors = [_errors(grams, target) for target in targets]
+    seen, seen_content = looking.at(x), looking.known(0, content)
+    targets = [looking.known(number, style) for number, style in enumerate(styles, 1)]
+    errors = [_errors(seen, target) for target in targets]
     by_style = tuple(_mean(list(e.values())) for e in errors)
-    content_by_style = [_mean(list(_errors(content_grams, target).values())) for target in targets]
+    content_by_style = [_mean(list(_errors(seen_content, target).values())) for target in targets]
     return replace(
         measures,
         content_distance=float(relative_l2(seen[CONTENT_LAYER], seen_content[CONTENT_LAYER])),
@@ -135,12 +160,8 @@ def _place(picture: Tensor, network: Network) -> Tensor:
     return picture.to(network.device, torch.float32).unsqueeze(0)
 
 
-def _grams(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {layer: gram(features[layer]) for layer in STYLE_LAYERS}
-
-
-def _errors(grams: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, float]:
-    return {layer: float(relative_l2(grams[layer], targets[layer])) for layer in STYLE_LAYERS}
+def _errors(seen: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, float]:
+    return {layer: float(relative_l2(seen[layer], targets[layer])) for layer in STYLE_LAYERS}
 
 
 def _mean(values: Sequence[float]) -> float:

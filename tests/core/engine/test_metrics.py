@@ -13,6 +13,7 @@ from core.engine.errors import PictureError
 from core.engine.metrics import Measures, measure, psnr, ssim
 from core.engine.network import Network
 from core.engine.perceptual import BACKBONE, Lpips, _with_backbone
+from core.engine.targets import TargetCache
 
 Pictures = Callable[..., Tensor]
 NOWHERE = Lpips(Path("/nowhere"))
@@ -101,3 +102,12 @@ def test_a_tiny_picture_gets_null_and_reasons_instead_of_failing(tiny: Network, 
     found = measured(tiny, small, small, picture(2), blend=(1.0,))
     assert (found.ssim, found.lpips, found.style_distance) == (None, None, None)
     assert {"ssim", "lpips", "style_distance", "content_distance"} <= set(found.unavailable)
+
+
+def test_pictures_measured_before_are_not_looked_at_again(tiny: Network, picture: Pictures) -> None:
+    targets, ids = TargetCache(), ("photo", "painting")
+    first, again = (
+        measure(picture(1), [picture(2)], (1.0,), picture(3), tiny, NOWHERE, ids=ids, targets=targets) for _ in "12"
+    )
+    assert first == again == measured(tiny, picture(1), picture(3), picture(2), blend=(1.0,))
+    assert (targets.misses, targets.hits) == (11, 11)  # five style layers of both, the content layer of one
