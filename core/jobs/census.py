@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from core.jobs import transitions
+from core.jobs import names
 from core.jobs.connections import answering
 from core.jobs.deliveries import RESULTS
 from core.jobs.record import JobStatus, Priority
@@ -25,7 +25,7 @@ local jobs = {{}}
 for at, state in ipairs({{{_STATES}}}) do
   jobs[at] = 0
   for _, owner in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    jobs[at] = jobs[at] + redis.call('ZCARD', '{transitions.JOBS}' .. owner .. ':' .. state)
+    jobs[at] = jobs[at] + redis.call('ZCARD', '{names.JOBS}' .. owner .. ':' .. state)
   end
 end
 local queued, oldest = {{}}, now_ms
@@ -64,7 +64,7 @@ class Census:
 
 async def census(redis: Redis) -> Census:
     """The numbers now. Raises StoreUnavailable."""
-    keys = (transitions.OWNERS, "strata:queue", "strata:workers:seen", transitions.TOTALS, "strata:webhooks:counts")
+    keys = (names.OWNERS, names.QUEUE, names.WORKERS_SEEN, names.TOTALS, "strata:webhooks:counts")
     async with answering():
         call = cast(Awaitable[list[Any]], redis.eval(_COUNT, len(keys), *keys))
         jobs, queued, oldest, workers, totals, webhooks, now_ms = await call

@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from redis import Redis
 
-from core.jobs import transitions
+from core.jobs import names
 from core.jobs.connections import answered
 from core.jobs.record import JobRecord
 
@@ -99,13 +99,13 @@ local function int(number) return string.format('%d', number) end
 
 -- A lane's place among the lanes is when there will be something to do in it.
 local function rank(lane)
-  local due, busy = '{transitions.DUE}' .. lane, '{transitions.BUSY}' .. lane
+  local due, busy = '{names.DUE}' .. lane, '{names.BUSY}' .. lane
   local ends = redis.call('ZRANGE', busy, 0, 0, 'WITHSCORES')[2]
   local next_ = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
   if redis.call('ZCARD', busy) >= {PER_HOST} then next_ = nil end
   if ends and (not next_ or tonumber(ends) < tonumber(next_)) then next_ = ends end
-  if next_ then redis.call('ZADD', '{transitions.LANES}', next_, lane)
-  else redis.call('ZREM', '{transitions.LANES}', lane) end
+  if next_ then redis.call('ZADD', '{names.LANES}', next_, lane)
+  else redis.call('ZREM', '{names.LANES}', lane) end
 end
 """
 
@@ -115,10 +115,10 @@ _CLAIM: Final = (
     _PRELUDE
     + f"""
 local found = {{int(now_ms)}}
-for _, lane in ipairs(redis.call('ZRANGEBYSCORE', '{transitions.LANES}', '-inf', now_ms, 'LIMIT', 0, ARGV[1])) do
-  local due, busy = '{transitions.DUE}' .. lane, '{transitions.BUSY}' .. lane
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', '{names.LANES}', '-inf', now_ms, 'LIMIT', 0, ARGV[1])) do
+  local due, busy = '{names.DUE}' .. lane, '{names.BUSY}' .. lane
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', busy, '-inf', now_ms)) do
-    local delivery = '{transitions.DELIVERY}' .. id
+    local delivery = '{names.DELIVERY}' .. id
     redis.call('ZREM', busy, id)
     if redis.call('EXISTS', delivery) == 1 then
       redis.call('ZADD', due, int(now_ms), id)
@@ -129,7 +129,7 @@ for _, lane in ipairs(redis.call('ZRANGEBYSCORE', '{transitions.LANES}', '-inf',
   local id = redis.call('ZCARD', busy) < {PER_HOST}
     and redis.call('ZRANGEBYSCORE', due, '-inf', now_ms, 'LIMIT', 0, 1)[1]
   if id then
-    local delivery = '{transitions.DELIVERY}' .. id
+    local delivery = '{names.DELIVERY}' .. id
     redis.call('ZREM', due, id)
     if redis.call('EXISTS', delivery) == 1 then
       redis.call('ZADD', busy, int(now_ms + ARGV[2]), id)
@@ -151,7 +151,7 @@ _SETTLE: Final = (
     _PRELUDE
     + f"""
 local id, lane = ARGV[1], ARGV[2]
-local delivery, due, busy = '{transitions.DELIVERY}' .. id, '{transitions.DUE}' .. lane, '{transitions.BUSY}' .. lane
+local delivery, due, busy = '{names.DELIVERY}' .. id, '{names.DUE}' .. lane, '{names.BUSY}' .. lane
 local token = redis.call('HGET', delivery, '_token')
 if token and token ~= ARGV[3] then return 0 end
 redis.call('ZREM', busy, id)
@@ -163,7 +163,7 @@ if token then
   redis.call('HINCRBY', '{_COUNTS}', ARGV[6], 1)
   if ARGV[5] ~= '' then
     redis.call('ZADD', due, int(now_ms + ARGV[5]), id)
-  elseif redis.call('EXISTS', '{transitions.JOB}' .. redis.call('HGET', delivery, 'job')) == 0 then
+  elseif redis.call('EXISTS', '{names.JOB}' .. redis.call('HGET', delivery, 'job')) == 0 then
     redis.call('DEL', delivery, delivery .. ':attempts')
   end
 end
@@ -177,12 +177,12 @@ _AGAIN: Final = (
     _PRELUDE
     + f"""
 local id = ARGV[2]
-local delivery = '{transitions.DELIVERY}' .. id
+local delivery = '{names.DELIVERY}' .. id
 if redis.call('HGET', delivery, 'job') ~= ARGV[1] then return 0 end
 local lane = redis.call('HGET', delivery, 'lane')
-if not redis.call('ZSCORE', '{transitions.BUSY}' .. lane, id) then
+if not redis.call('ZSCORE', '{names.BUSY}' .. lane, id) then
   redis.call('HSET', delivery, 'status', '{DeliveryStatus.PENDING}', 'tries', 0)
-  redis.call('ZADD', '{transitions.DUE}' .. lane, int(now_ms), id)
+  redis.call('ZADD', '{names.DUE}' .. lane, int(now_ms), id)
   rank(lane)
 end
 return 1
@@ -193,7 +193,7 @@ return 1
 _NEXT: Final = (
     _PRELUDE
     + f"""
-local first = redis.call('ZRANGE', '{transitions.LANES}', 0, 0, 'WITHSCORES')[2]
+local first = redis.call('ZRANGE', '{names.LANES}', 0, 0, 'WITHSCORES')[2]
 return first and math.max(0, math.ceil(first - now_ms))
 """
 )
@@ -237,19 +237,19 @@ class DeliveryStore:
 
     def of_job(self, job_id: str) -> list[Delivery]:
         """All of a job, oldest first."""
-        ids = cast(list[bytes], answered(lambda: self._redis.lrange(transitions.DELIVERIES + job_id, 0, -1)))
+        ids = cast(list[bytes], answered(lambda: self._redis.lrange(names.DELIVERIES + job_id, 0, -1)))
         found = (self.get(delivery_id.decode()) for delivery_id in ids)
         return [delivery for delivery in found if delivery is not None]
 
     def get(self, delivery_id: str) -> Delivery | None:
-        key = transitions.DELIVERY + delivery_id
+        key = names.DELIVERY + delivery_id
         lane = answered(lambda: self._redis.hget(key, "lane"))
         if lane is None:
             return None
         pipe = self._redis.pipeline(transaction=True)
         pipe.hmget(key, "event", "url", "status", "at")
         pipe.lrange(f"{key}:attempts", 0, -1)
-        pipe.zscore(transitions.DUE + lane.decode(), delivery_id)
+        pipe.zscore(names.DUE + lane.decode(), delivery_id)
         (event, url, status, at), attempts, due = cast(Any, answered(pipe.execute))
         if event is None:
             return None

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from redis.asyncio import Redis
 
-from core.jobs import transitions
+from core.jobs import names
 from core.jobs.connections import answering
 from core.jobs.reader import ETA
 from core.jobs.record import JobRecord
@@ -134,14 +134,14 @@ class Forecast:
         """Seconds until a job of an owner's has left the queue; None if that cannot be told."""
         expected = await self._current()
         async with answering():
-            found = await cast(Any, self._redis.zrange(f"{transitions.JOBS}{owner or ''}:queued", 0, -1))
+            found = await cast(Any, self._redis.zrange(f"{names.JOBS}{owner or ''}:queued", 0, -1))
         own = (expected.get(job_id.decode()) for job_id in found)
         return min((job.begins for job in own if job is not None), default=None)
 
     async def _current(self) -> dict[str, Expected]:
         if time.monotonic() - self._made > FRESH_SECONDS:
             self._made = time.monotonic()  # at once: one asks, the others go on with what there is
-            keys = (transitions.HISTORY, "strata:queue", "strata:running", "strata:workers:seen")
+            keys = (names.HISTORY, names.QUEUE, names.RUNNING, names.WORKERS_SEEN)
             async with answering():
                 history, running, queued, workers = await cast(Awaitable[list[Any]], self._see(keys=keys))
             at_work = [_running(*(part.decode() for part in job)) for job in running]

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
-from core.jobs import transitions
+from core.jobs import names
 from core.jobs.connections import answering
 from core.jobs.errors import JobExpired, JobNotFound
 from core.jobs.ids import earliest_id, is_job_id
@@ -20,7 +20,6 @@ from core.jobs.record import TERMINAL, JobRecord, JobStatus
 POSITION: Final = "queue_position"
 """The one field of a look that the record does not have."""
 
-_QUEUE: Final = "strata:queue"
 _MOST_AT_A_TIME: Final = 64
 ETA: Final = re.compile(rb'"eta_seconds":([0-9.eE+-]+)')
 
@@ -131,16 +130,16 @@ class JobReader:
 
     async def listed(self, asked: Asked) -> list[tuple[str, Look]]:
         """Ids and jobs, newest first."""
-        key = f"{transitions.JOBS}{asked.owner or ''}" + (f":{asked.status}" if asked.status else "")
+        key = f"{names.JOBS}{asked.owner or ''}" + (f":{asked.status}" if asked.status else "")
         newest = f"({asked.after}" if asked.after else "+"
         if asked.created_before is not None:
             newest = min(newest, f"({earliest_id(asked.created_before)}", key=lambda edge: edge.replace("+", "~"))
         oldest = "-" if asked.created_after is None else f"[{earliest_id(asked.created_after)}"
         async with answering():
             ids = await cast(Any, self._redis.zrevrangebylex(key, newest, oldest, 0, asked.limit))
-            names = [job_id.decode() for job_id in ids]
-            looks = await self._looks(names)
-        return [(name, look) for name, look in zip(names, looks, strict=True) if look is not None]
+            found = [job_id.decode() for job_id in ids]
+            looks = await self._looks(found)
+        return [(job_id, look) for job_id, look in zip(found, looks, strict=True) if look is not None]
 
     async def _answer(self) -> None:
         """Round trips until nobody asks any more."""
@@ -163,7 +162,7 @@ class JobReader:
     async def _looks(self, ids: Sequence[str]) -> list[Look | None]:
         if not ids:
             return []
-        keys = (_QUEUE, *(f"strata:job:{job_id}" for job_id in ids))
+        keys = (names.QUEUE, *(f"strata:job:{job_id}" for job_id in ids))
         found = await cast(Awaitable[list[Any]], self._script(keys=keys, args=ids))
         return [await self._seen(job_id, parts) if parts else None for job_id, parts in zip(ids, found, strict=True)]
 
@@ -183,7 +182,7 @@ class JobReader:
 
     async def _raise_absent(self, job_id: str, owner: str | None) -> None:
         async with answering():
-            gone = await self._redis.get(transitions.GONE + job_id)
+            gone = await self._redis.get(names.GONE + job_id)
         if gone is not None:
             was = json.loads(gone)
             if owner is None or owner == was:

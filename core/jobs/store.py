@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 from redis import Redis
 from redis.commands.core import Script
 
-from core.jobs import transitions
-from core.jobs.connections import answered as answered
-from core.jobs.connections import connect as connect
+from core.jobs import attendance, names, transitions
+from core.jobs.connections import answered
 from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded
 from core.jobs.forecast import work_of
 from core.jobs.ids import is_job_id
@@ -23,11 +22,7 @@ from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStat
 WORKER_SEEN_SECONDS: Final = 30
 """A worker that was not heard of for so long does not count as alive."""
 
-_QUEUE: Final = "strata:queue"
-_RUNNING: Final = "strata:running"
 _RUNG: Final = "strata:rung:"
-_WORKERS_SEEN: Final = "strata:workers:seen"
-_WORKERS_INFO: Final = "strata:workers:info"
 
 _QUEUE_FULL_RETRY_SECONDS: Final = 30
 _QUOTA_RETRY_SECONDS: Final = 30
@@ -83,8 +78,8 @@ class JobStore:
         self._next_held = redis.register_script(transitions.NEXT_HELD)
         self._remove = redis.register_script(transitions.REMOVE)
         self._reconciled = redis.register_script(transitions.RECONCILED)
-        self._heartbeat = redis.register_script(transitions.HEARTBEAT)
-        self._workers = redis.register_script(transitions.WORKERS)
+        self._heartbeat = redis.register_script(attendance.HEARTBEAT)
+        self._workers = redis.register_script(attendance.WORKERS)
 
     def ping(self) -> None:
         answered(self._redis.ping)
@@ -170,12 +165,12 @@ class JobStore:
 
     def running(self) -> list[str]:
         """Jobs that are held, the one whose lease ends first before all."""
-        found = answered(lambda: self._redis.zrange(_RUNNING, 0, -1))
+        found = answered(lambda: self._redis.zrange(names.RUNNING, 0, -1))
         return [job_id.decode() for job_id in cast(list[bytes], found)]
 
     def waiting(self) -> list[Waiting]:
         """Every queued job, the next to run first."""
-        found = answered(lambda: self._redis.zrange(_QUEUE, 0, -1, withscores=True))
+        found = answered(lambda: self._redis.zrange(names.QUEUE, 0, -1, withscores=True))
         ranks, places = tuple(Priority), ((job_id, divmod(int(place), PLACE_PER_RANK)) for job_id, place in found)
         return [Waiting(job_id.decode(), ranks[rank], since / 1000) for job_id, (rank, since) in places]
 
@@ -208,7 +203,7 @@ class JobStore:
     def expired(self, limit: int = 100) -> list[str]:
         """Jobs whose time is over, the longest first."""
         until = int(self.now().timestamp() * 1000)
-        found = answered(lambda: self._redis.zrangebyscore(transitions.EXPIRING, "-inf", until, 0, limit))
+        found = answered(lambda: self._redis.zrangebyscore(names.EXPIRING, "-inf", until, 0, limit))
         return [job_id.decode() for job_id in cast(list[bytes], found)]
 
     def has(self, job_id: str) -> bool:
@@ -217,7 +212,7 @@ class JobStore:
 
     def next_held(self, owner: str | None) -> JobRecord | None:
         """One of an owner's jobs that was put by, to be rung for when another one of theirs has ended."""
-        job_id = cast(bytes | None, answered(lambda: self._next_held(keys=(f"{transitions.HELD}{owner or ''}",))))
+        job_id = cast(bytes | None, answered(lambda: self._next_held(keys=(f"{names.HELD}{owner or ''}",))))
         if job_id is None:
             return None
         try:
@@ -227,7 +222,7 @@ class JobStore:
 
     def queue_position(self, job_id: str) -> int | None:
         """1 for the next to run; None for one that is not queued."""
-        rank = answered(lambda: self._redis.zrank(_QUEUE, job_id))
+        rank = answered(lambda: self._redis.zrank(names.QUEUE, job_id))
         return None if rank is None else cast(int, rank) + 1
 
     def expect_room(self, max_queued: int) -> None:
@@ -236,30 +231,30 @@ class JobStore:
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
 
     def queue_length(self) -> int:
-        return cast(int, answered(lambda: self._redis.zcard(_QUEUE)))
+        return cast(int, answered(lambda: self._redis.zcard(names.QUEUE)))
 
     def note_reconciled(self) -> None:
         """Say that somebody has looked after jobs whose runs or messages are gone."""
-        answered(lambda: self._reconciled(keys=(transitions.TOTALS,)))
+        answered(lambda: self._reconciled(keys=(names.TOTALS,)))
 
     def heartbeat(self, worker_id: str, info: Mapping[str, str]) -> None:
         """Say that a worker is alive, warm, and with which network, weights and device."""
-        keys = (_WORKERS_SEEN, _WORKERS_INFO)
+        keys = (names.WORKERS_SEEN, names.WORKERS_INFO)
         args = (worker_id, json.dumps(dict(info)), _WORKER_FORGOTTEN_SECONDS * 1000)
         answered(lambda: self._heartbeat(keys=keys, args=args))
 
     def workers(self) -> Workers:
         """Workers heard of within WORKER_SEEN_SECONDS and what they said, the latest last."""
-        keys = (_WORKERS_SEEN, _WORKERS_INFO)
+        keys = (names.WORKERS_SEEN, names.WORKERS_INFO)
         flat = answered(lambda: self._workers(keys=keys, args=(WORKER_SEEN_SECONDS * 1000,)))
         return {worker.decode(): json.loads(info) for worker, info in _paired(cast(list[bytes], flat))}
 
     def _absent(self, job_id: str) -> JobNotFound | JobExpired:
-        owner = cast(bytes | None, answered(lambda: self._redis.get(transitions.GONE + job_id)))
+        owner = cast(bytes | None, answered(lambda: self._redis.get(names.GONE + job_id)))
         return JobNotFound(job_id) if owner is None else JobExpired(job_id, json.loads(owner))
 
     def _run(self, script: Script, job_id: str, *args: str | int) -> Any:
-        keys = (_job_key(job_id), f"strata:events:{job_id}", _QUEUE, _RUNNING)
+        keys = (_job_key(job_id), f"strata:events:{job_id}", names.QUEUE, names.RUNNING)
         return answered(lambda: script(keys=keys, args=(job_id, *args)))
 
 
