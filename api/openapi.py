@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI derives, and what it cannot know."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -43,6 +44,13 @@ TAGS: Final = [
 _REF: Final = "#/components/schemas/{model}"
 _ADDED: Final = (ImageForm, JobForm, JobRequest, ProblemDetails)
 """Models that no signature shows."""
+
+_OF_A_JOB: Final = (
+    *("getJob", "cancelJob", "deleteJob", "streamJobEvents", "listJobDeliveries"),
+    *("getJobImage", "getJobThumbnail", "getJobPreview", "getJobLosses"),
+)
+TO_THE_JOB: Final = {name: {"job_id": "/id"} for name in _OF_A_JOB}
+"""Where an answer that is a job leads to."""
 
 _KEY: Final = {
     "type": "http",
@@ -123,14 +131,25 @@ def shown(
     headers: Iterable[str] = (),
     model: type[BaseModel] | None = None,
     description: str | None = None,
+    leads_to: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Responses:
-    """The `responses` of an operation with an example of its JSON, and of the same as a table."""
+    """The `responses` of an operation with an example of its JSON, and of the same as a table.
+
+    leads_to: further operations, and where in the JSON their parameters are (a JSON Pointer).
+    """
     content: dict[str, Any] = {"application/json": {"example": example}}
     if csv is not None:
         content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
     found: dict[str, Any] = {"content": content, "headers": {name: _HEADERS[name] for name in headers}}
+    if leads_to:
+        found["links"] = {name: _link(name, parameters) for name, parameters in leads_to.items()}
     found |= {} if model is None else {"model": model}
     return {status: found if description is None else found | {"description": description}}
+
+
+def _link(operation_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    places = {name: f"$response.body#{pointer}" for name, pointer in parameters.items()}
+    return {"operationId": operation_id, "parameters": places}
 
 
 def binary(status: int, *media_types: str) -> Responses:

@@ -21,6 +21,9 @@ _ABOUT_ONE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE)
 _OF_ITS_FILE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE)
 
 
+_TO_THE_PICTURE: Final = {name: {"image_id": "/id"} for name in ("getImage", "getImageFile", "getImageThumbnail")}
+
+
 @router.post(
     "",
     status_code=201,
@@ -28,7 +31,7 @@ _OF_ITS_FILE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE, t
     operation_id="uploadImage",
     response_model=UploadedImage,
     response_description="It is stored; its id can stand for it in any number of jobs.",
-    responses=shown(201, examples.UPLOADED, headers=("Location",))
+    responses=shown(201, examples.UPLOADED, headers=("Location",), leads_to=_TO_THE_PICTURE)
     | problems(
         types.INVALID_REQUEST,
         types.UNUSABLE_PICTURE,

@@ -11,7 +11,7 @@ from api import examples, render, submission, waiting
 from api import problem_types as types
 from api.answers import Job
 from api.deps import Parts, key, owner, parts
-from api.openapi import body_of, problems, shown
+from api.openapi import TO_THE_JOB, body_of, problems, shown
 from api.requests import JobForm, JobRequest
 from core import logs
 from core.jobs.errors import InvalidRequest, JobNotFound, QueueFull, QuotaExceeded
@@ -45,7 +45,7 @@ Prefer = Annotated[
     operation_id="submitJob",
     response_model=Job,
     response_description="Accepted: the job as queued. Location is where to look for it.",
-    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag", _REPLAYED))
+    responses=shown(202, examples.QUEUED, headers=("Location", "Retry-After", "ETag", _REPLAYED), leads_to=TO_THE_JOB)
     | shown(200, examples.SUCCEEDED, headers=("ETag", "Preference-Applied", _REPLAYED), model=Job)
     | problems(
         types.INVALID_REQUEST,

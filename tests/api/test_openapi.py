@@ -88,6 +88,17 @@ def test_every_reference_leads_somewhere(document):
     assert {found["$ref"] for found in inside(document) if "$ref" in found} == known
 
 
+def test_links_lead_to_operations_and_their_parameters(document):
+    known = {
+        operation["operationId"]: {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        for _, operation in operations(document)
+    }
+    links = [link for found in inside(document) for link in found.get("links", {}).values()]
+    assert links
+    for link in links:
+        assert set(link["parameters"]) == known[link["operationId"]]
+
+
 def test_uploads_are_files_so_that_the_page_shows_file_pickers(document):
     form = document["components"]["schemas"]["JobForm"]["properties"]
     assert (form["content"]["type"], form["content"]["format"]) == ("string", "binary")
