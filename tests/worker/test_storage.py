@@ -16,10 +16,11 @@ from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
 from core.jobs.store import JobStore
 from core.settings import Settings
-from worker import run
+from worker import run, upkeep
 from worker.drain import Drain
 from worker.studio import Studio
 from worker.stylize import carry_out
+from worker.upkeep import Upkeep
 from worker.workshop import Workshop
 
 Submit = Callable[..., JobRecord]
@@ -242,3 +243,35 @@ def test_what_cannot_be_deleted_now_does_not_undo_what_was_asked(
     trouble.end()
     orphans = set(open_artifacts(settings.artifacts).jobs(before=float("inf")))
     assert orphans == ({job.id} if settings.artifacts.startswith("s3:") else set()), "what upkeep will find"
+
+
+def test_upkeep_removes_what_expired_and_what_belongs_to_nothing_and_nothing_else(
+    trouble: Trouble,
+    workshop: Workshop,
+    service: JobService,
+    submit: Submit,
+    settings: Settings,
+    redis: Any,
+    stored: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upkeep, "ORPHAN_SECONDS", -3600.0)  # as if everything were an hour older
+    courier = Upkeep.open(settings)
+    expired, kept, deleted = submit(), submit(), submit()
+    for job in (expired, kept, deleted):
+        carry_out(job.id, workshop)
+    redis.zadd("strata:expiring", {expired.id: 1}, xx=True)
+    trouble.begin(at=b"DELETE ")
+    service.delete(deleted.id)
+    trouble.end()
+    workshop.artifacts.put_input(b"nobody's picture")
+
+    assert courier.expire() == 1
+    courier.tidy()
+
+    files = [name for name in stored() if not name.startswith("strata:")]
+    assert {name.rpartition("/")[2] for name in files if kept.id in name} == {"result.png", "losses.json"}
+    inputs = {picture.id.removeprefix("sha256:") for picture in kept.inputs}
+    assert {Path(name).stem for name in files if kept.id not in name} == inputs
+    assert service.image(kept.id).startswith(b"\x89PNG")
+    courier.close()
