@@ -82,6 +82,21 @@ _HEADERS: Final = {
 }
 
 
+_AGAIN: Final = {
+    "Retry-After": {
+        "description": "Seconds until it is worth trying again, as far as that can be told.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_WITH: Final = {
+    401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string"}}},
+    429: _AGAIN,
+    503: _AGAIN,
+    507: _AGAIN,
+}
+"""What goes with problems of a status."""
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The document of `app`, made once."""
     if app.openapi_schema is None:
@@ -120,6 +135,8 @@ def problems(*kinds: ProblemType) -> Responses:
     for status in dict.fromkeys(kind.status for kind in kinds):
         alike = tuple(kind for kind in kinds if kind.status == status)
         found[status] = _problem_response(" / ".join(f"{kind.title}." for kind in alike), alike)
+        if status in _WITH:
+            found[status]["headers"] = _WITH[status]
     return found
 
 
