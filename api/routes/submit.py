@@ -85,12 +85,12 @@ async def _once(request: Request, own: Parts, sent: Submission, repeatable: str,
     first = await own.idempotency.begin(whose, repeatable, fingerprint)
     if isinstance(first, Answer):
         return Response(first.body, first.status, {**first.headers, _REPLAYED: "true"}, "application/json")
-    async with own.idempotency.held(whose, repeatable):
+    async with own.idempotency.held(whose, repeatable, first):
         there = first.again and await _is_there(own, first.job_id)
         try:
             job_id = first.job_id if there else await _made(own, replace(sent, job_id=first.job_id))
         except (InvalidRequest, QueueFull, QuotaExceeded):  # anything else may have left a job behind
-            await own.idempotency.abandon(whose, repeatable)
+            await own.idempotency.abandon(whose, repeatable, first)
             raise
         response = await _answered(request, own, job_id, seconds)
         kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}

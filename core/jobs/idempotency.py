@@ -25,18 +25,26 @@ LEASE_SECONDS: Final = 15.0
 
 _RENEW_SECONDS: Final = LEASE_SECONDS / 3
 
-# KEYS: the entry, its lease. ARGV: fingerprint, a job's id, milliseconds of the lease, seconds to keep the entry.
-# Answers taken, the job's id and 1 if it was taken before; or busy; or the entry.
+# KEYS: the entry, its lease. ARGV: fingerprint, an id for the job, milliseconds of the lease, seconds of the entry.
+# Answers taken, the job's id and 1 if it was taken before; or busy; or the entry. The id stands in the lease, too, and
+# tells who holds it: the client library may repeat the call.
 _BEGIN: Final = """
 local first = redis.call('HSETNX', KEYS[1], 'fingerprint', ARGV[1]) == 1
-if first then
-  redis.call('HSET', KEYS[1], 'job', ARGV[2])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-end
+if first then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
 local same = redis.call('HGET', KEYS[1], 'fingerprint') == ARGV[1]
 if not same or redis.call('HEXISTS', KEYS[1], 'body') == 1 then return redis.call('HGETALL', KEYS[1]) end
-if not redis.call('SET', KEYS[2], 1, 'PX', ARGV[3], 'NX') then return {'busy'} end
+local free = redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3], 'NX')
+if not free and redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'busy'} end
+redis.call('HSETNX', KEYS[1], 'job', ARGV[2])
 return {'taken', redis.call('HGET', KEYS[1], 'job'), first and '0' or '1'}
+"""
+
+# KEYS: as above. ARGV: who holds the lease, what to do, milliseconds of the lease. Nothing for one who does not.
+_HOLDING: Final = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
+if ARGV[2] == 'renew' then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
+if ARGV[2] == 'abandon' then redis.call('DEL', KEYS[1]) end
+if ARGV[2] == 'leave' then redis.call('DEL', KEYS[2]) end
 """
 
 
@@ -53,11 +61,13 @@ class Answer:
 class Taken:
     """A request that is to be answered now, by making the job of this id.
 
-    `again`: somebody has been at it and came to no answer; perhaps there is the job already.
+    `again`: somebody has been at it and came to no answer; perhaps there is the job already. `holder` tells this
+    taking of it from others.
     """
 
     job_id: str
     again: bool
+    holder: str
 
 
 class Idempotency:
@@ -66,6 +76,7 @@ class Idempotency:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._begin = redis.register_script(_BEGIN)
+        self._holding = redis.register_script(_HOLDING)
 
     async def begin(self, owner: str | None, key: str, fingerprint: str) -> Taken | Answer:
         """Taken: nobody has answered this request; answer it within `held`. Else the answer that it got.
@@ -78,7 +89,7 @@ class Idempotency:
             args = (fingerprint, proposed, int(LEASE_SECONDS * 1000), KEPT_SECONDS)
             said, *rest = await cast(Awaitable[list[bytes]], self._begin(keys=_names(owner, key), args=args))
         if said == b"taken":
-            return Taken(rest[0].decode(), again=rest[1] == b"1")
+            return Taken(rest[0].decode(), rest[1] == b"1", proposed)
         if said == b"busy":
             raise KeyInFlight("The first request with this Idempotency-Key is still being answered.")
         found = dict(zip([said, *rest][::2], rest[::2], strict=True))
@@ -87,17 +98,15 @@ class Idempotency:
         return Answer(int(found[b"status"]), json.loads(found[b"headers"]), found[b"body"])
 
     @asynccontextmanager
-    async def held(self, owner: str | None, key: str) -> AsyncIterator[None]:
+    async def held(self, owner: str | None, key: str, taken: Taken) -> AsyncIterator[None]:
         """Within it a request that was taken is nobody else's, for as long as this process lives."""
-        _, lease = _names(owner, key)
-        renewing = asyncio.create_task(self._renew(lease))
+        renewing = asyncio.create_task(self._renew(owner, key, taken))
         try:
             yield
         finally:
             renewing.cancel()
             with suppress(StoreUnavailable):
-                async with answering():
-                    await self._redis.delete(lease)
+                await self._hold(owner, key, taken, "leave")
 
     async def settle(self, owner: str | None, key: str, answer: Answer) -> None:
         """Keep the answer for a day."""
@@ -108,17 +117,20 @@ class Idempotency:
             pipe.expire(name, KEPT_SECONDS)
             await pipe.execute()
 
-    async def abandon(self, owner: str | None, key: str) -> None:
+    async def abandon(self, owner: str | None, key: str, taken: Taken) -> None:
         """The request was refused, and no job was made: the next one with this key is the first."""
-        async with answering():
-            await self._redis.delete(_names(owner, key)[0])
+        await self._hold(owner, key, taken, "abandon")
 
-    async def _renew(self, lease: str) -> None:
+    async def _renew(self, owner: str | None, key: str, taken: Taken) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             with suppress(StoreUnavailable):
-                async with answering():
-                    await self._redis.set(lease, 1, px=int(LEASE_SECONDS * 1000))
+                await self._hold(owner, key, taken, "renew")
+
+    async def _hold(self, owner: str | None, key: str, taken: Taken, what: str) -> None:
+        args = (taken.holder, what, int(LEASE_SECONDS * 1000))
+        async with answering():
+            await cast(Awaitable[None], self._holding(keys=_names(owner, key), args=args))
 
 
 def _names(owner: str | None, key: str) -> tuple[str, str]:

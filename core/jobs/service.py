@@ -114,7 +114,8 @@ class JobService:
         except StoreUnavailable:
             raise  # if there is no job after all, upkeep finds what was kept for it
         except Exception:
-            self._release(record)
+            if not self._store.has(record.id):  # by somebody else, who was asked for the same `job_id`
+                self._release(record)
             raise
         try:
             ring(self._queue, record.id, record.priority)

@@ -1,5 +1,6 @@
 """Repeating a submission with the same Idempotency-Key."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,10 +8,14 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
+from core.jobs.connections import connect_async
+from core.jobs.idempotency import Answer as KeptAnswer
+from core.jobs.idempotency import Idempotency, Taken
 from core.jobs.store import JobStore
 
 MORTAL = """
@@ -178,3 +183,36 @@ def test_a_request_that_is_answered_slowly_stays_the_only_one(http, service, sen
     assert (seen.status_code, "idempotency-replayed" in seen.headers) == (202, False)
     assert send("k10").content == seen.content
     assert count(http) == 1
+
+
+def test_a_process_that_sleeps_through_its_lease_takes_nothing_from_whoever_answered_meanwhile(service):
+    owner, key, bridge = None, "k11", Idempotency(connect_async(service.settings.redis_url))
+
+    async def slept() -> None:
+        asleep = await bridge.begin(owner, key, "the same")
+        assert isinstance(asleep, Taken)
+        service.redis.delete("strata:answering::k11")  # 15 seconds later
+        awake = await bridge.begin(owner, key, "the same")
+        assert awake == Taken(asleep.job_id, True, awake.holder)
+        await bridge.settle(owner, key, KeptAnswer(202, {}, b"{}"))
+        async with bridge.held(owner, key, asleep):
+            await bridge.abandon(owner, key, asleep)
+        assert isinstance(await bridge.begin(owner, key, "the same"), KeptAnswer)
+        assert service.redis.exists("strata:answering::k11")  # of whom it was taken by
+        await bridge._redis.aclose()
+
+    asyncio.run(slept())
+
+
+def test_a_call_that_the_client_library_repeats_is_one(service, monkeypatch):
+    bridge = Idempotency(connect_async(service.settings.redis_url))
+    monkeypatch.setattr("core.jobs.idempotency.new_job_id", lambda now: "the-same-proposal")
+
+    async def repeated() -> list[Any]:
+        found = [await bridge.begin(None, "k12", "f") for _ in range(2)]
+        await bridge._redis.aclose()
+        return found
+
+    first, again = asyncio.run(repeated())
+    assert first == Taken("the-same-proposal", False, "the-same-proposal")
+    assert again == Taken("the-same-proposal", True, "the-same-proposal")

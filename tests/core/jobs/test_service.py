@@ -224,3 +224,21 @@ def test_readiness_says_what_is_wrong(settings: Settings, tmp_path: Path) -> Non
 
     assert not any(part.ok for part in readiness.parts.values())
     assert "cannot be written" in readiness.parts["artifacts"].detail
+
+
+def test_a_job_of_the_same_id_is_made_once_and_keeps_its_pictures_whatever_the_second_call_finds(
+    service: JobService, settings: Settings, photo: bytes, painting: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Submission(photo, [painting], job_id="0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596")
+    made = service.submit(one)
+    assert service.submit(one).id == made.id == one.job_id
+    assert service.get(made.id) == made
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise QueueFull(1, 1)
+
+    monkeypatch.setattr(service._store, "create", full)
+    with pytest.raises(QueueFull):
+        service.submit(one)
+    assert len(stored(settings)) == 2
+    assert service.picture(made.content.id) == made.content
