@@ -16,6 +16,7 @@ from benchmarks.paired import Paired, Row
 from benchmarks.subject import Subject
 from core.engine.geometry import fit
 from core.engine.memory import PLANS, predict
+from core.engine.options import NetworkName
 
 EVALUATIONS = 23
 """Enough for the engine's L-BFGS history to be full; the textbook's goes on growing to a hundred pairs."""
@@ -32,7 +33,8 @@ def rows(sizes: tuple[int, ...], device: str) -> Iterator[Row]:
 
 def predicted_rows(sizes: tuple[int, ...], device: str) -> Iterator[Row]:
     """What the service expects a run to need, against what it takes."""
-    for name in ("strata", "vgg19"):
+    names: tuple[NetworkName, ...] = ("strata", "vgg19")
+    for name in names:
         for size in sizes:
             subject = Subject(torch.device(device), network_name=name)
             expected = _predicted(subject, size) / _MIB
@@ -55,8 +57,8 @@ def _in_a_process_of_its_own(which: str, size: int, device: str) -> float:
 
 
 def peak(which: str, size: int, device: torch.device) -> float:
-    """MiB. which: textbook, or the network that the engine runs on."""
-    subject = Subject(device, network_name="vgg19" if which == "textbook" else which)
+    """MiB. which: textbook, or the network that the engine runs on, vgg19 or strata."""
+    subject = Subject(device, network_name="strata" if which == "strata" else "vgg19")
     run = _textbook if which == "textbook" else _engine
     run(subject, 64, 2)  # parameters are in place, and every library is loaded
     if device.type == "cuda":

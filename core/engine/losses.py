@@ -45,9 +45,7 @@ def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """
     if guide is None:
         return gram_product(features) / features.shape[2:].numel()
-    matrix = wide(flatten(features))
-    counts = guide.flatten().to(matrix)
-    return (matrix * counts) @ matrix.T / counts.sum()
+    return gram_product(features * guide.sqrt().to(features)) / guide.sum()
 
 
 def gram_statistics(features: Tensor, guide: Tensor | None = None) -> Statistics:

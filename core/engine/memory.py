@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from core.engine.architecture import Architecture, block_of, relu_of
+from core.engine.architecture import Architecture, block_of, conv_of
 from core.engine.errors import MemoryLimitError
 from core.engine.geometry import Size, fit
 from core.engine.options import StyleOptions
@@ -78,27 +78,33 @@ def predict(
     picture = 3 * size[0] * size[1] * max(_FLOAT32, itemsize)
     pairs = 2 * plan.history if options.optimizer == "lbfgs" else 0
     pictures = picture * (_PICTURES + _STATE[options.optimizer] + pairs)
-    return int(_ALLOCATOR * (pictures + _activations(size, layers, architecture, itemsize, plan.checkpointed)))
+    copied = _copied(options) & layers if itemsize < _FLOAT32 else frozenset[str]()
+    copies = _FLOAT32 * sum(_values(conv_of(layer), size, architecture) for layer in copied)
+    activations = _activations(size, layers, architecture, itemsize, plan.checkpointed)
+    return int(_ALLOCATOR * (pictures + activations + copies))
+
+
+def _copied(options: StyleOptions) -> frozenset[str]:
+    """Layers whose activations a loss looks at in float32. Gram matrices are accumulated without."""
+    centred = options.layer_weights if options.style_loss == "wasserstein" else ()
+    return frozenset((*options.content_layers, *centred))
 
 
 def _activations(
     size: Size, layers: frozenset[str], architecture: Architecture, itemsize: int, checkpointed: bool
 ) -> int:
-    """Bytes of what the trunk keeps for the gradient, with the wide copies the losses make."""
+    """Bytes of what the trunk keeps for the gradient."""
     deepest = max((architecture.depth(layer) for layer in layers), default=-1)
     convs = [conv for conv in architecture.convs if architecture.depth(conv) <= deepest]
     values = {conv: _values(conv, size, architecture) for conv in convs}
     blocks: dict[int, int] = {}
-    wanted = 0
     for conv in convs:
         kept = values[conv] * itemsize * (2 if conv in layers else 1)
         blocks[block_of(conv)] = blocks.get(block_of(conv), 0) + kept
-        looked_at = sum(layer in layers for layer in (conv, relu_of(conv)))
-        wanted += looked_at * values[conv] * (_FLOAT32 if itemsize < _FLOAT32 else 0)
     largest = max(values.values(), default=0) * itemsize
     within = max(blocks.values(), default=0) if checkpointed else sum(blocks.values())
     between = sum(values[conv] * itemsize for conv in convs if conv.endswith("_1")) if checkpointed else 0
-    return within + between + wanted + _TRANSIENT * largest
+    return within + between + _TRANSIENT * largest
 
 
 def _values(conv: str, size: Size, architecture: Architecture) -> int:
