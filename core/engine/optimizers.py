@@ -43,6 +43,7 @@ class LBFGS:
     Same iterates as torch.optim.LBFGS at one evaluation a step. The history is kept in two stacked
     (history, 3 H W) buffers and the direction computed in the compact form of Byrd, Nocedal and Schnabel
     1994, so that a step is four passes over them whatever their number, instead of 4 x history small ones.
+    Once curvature was found, nothing of a step waits for the device.
     """
 
     def __init__(self, learning_rate: float, history: int = HISTORY) -> None:
@@ -56,12 +57,12 @@ class LBFGS:
         if self._previous is None:
             self._pairs = _Pairs(self._history, g)
             # The first step is bounded as torch.optim.LBFGS bounds it: there is no curvature to scale by yet.
-            s = -g * (min(1.0, 1.0 / max(float(g.abs().sum()), _NO_GRADIENT)) * self._rate)
+            s = -g * ((1 / g.abs().sum().clamp_min(_NO_GRADIENT)).clamp_max(1) * self._rate)
         else:
             assert self._pairs is not None  # noqa: S101 - set with _previous
             last_step, last_gradient = self._previous
             self._pairs.add(last_step, g - last_gradient)
-            s = self._pairs.direction(g) * self._rate if self._pairs else _feel_forward(g, last_step)
+            s = self._pairs.direction(g) * self._rate if self._pairs.curved else _feel_forward(g, last_step)
         self._previous = (s, g)
         return point + s.view_as(point)
 
@@ -84,70 +85,79 @@ class LBFGS:
 def _feel_forward(g: Tensor, last_step: Tensor) -> Tensor:
     """A step downhill while only negative curvature was met, as from a flat picture: twice as far as the last one,
     at least a grey level. torch.optim.LBFGS steps by the raw gradient here and, if that is small, never arrives."""
-    length = max(2 * float(last_step.norm()), _GREY_LEVEL * g.numel() ** 0.5)
+    length = (2 * last_step.norm()).clamp_min(_GREY_LEVEL * g.numel() ** 0.5)
     downhill: Tensor = F.normalize(-g, dim=0)
     step: Tensor = downhill * length
     return step
 
 
-_NO_GRADIENT: Final = 1e-300
+_NO_GRADIENT: Final = 1e-30
 _GREY_LEVEL: Final = 1 / 255
 _CURVATURE: Final = 1e-10
 """Least cosine between s and y that counts as positive curvature: relative, so no loss's scale matters."""
 
 
 class _Pairs:
-    """The newest (s, y) pairs in ring buffers, with the inner products the compact form needs."""
+    """The newest (s, y) pairs in ring buffers, with the inner products the compact form needs.
+
+    A pair without positive curvature along s would make the model indefinite. It takes its place as zeros, with 1 on
+    the diagonal of s y, which the compact form does not notice: so nobody has to wait and see whether it counts.
+    """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        self._s = like.new_empty(capacity, like.numel())
-        self._y = like.new_empty(capacity, like.numel())
-        self._sy = torch.zeros(capacity, capacity, dtype=torch.float64)
-        self._yy = torch.zeros(capacity, capacity, dtype=torch.float64)
-        self._order: list[int] = []  # slots, oldest first
+        self._s = like.new_zeros(capacity, like.numel())
+        self._y = like.new_zeros(capacity, like.numel())
+        self._sy = torch.eye(capacity, dtype=torch.float64, device=like.device)
+        self._yy = torch.zeros_like(self._sy)
+        self._gamma = self._sy.new_zeros(())  # s y / y y of the newest pair that counts
+        self._added = 0
+        self._curved = False
 
-    def __len__(self) -> int:
-        return len(self._order)
+    @property
+    def curved(self) -> bool:
+        """Whether any pair counted so far. Waits for the device until one does."""
+        self._curved = self._curved or bool(self._gamma > 0)
+        return self._curved
 
     def add(self, s: Tensor, y: Tensor) -> None:
-        if not s @ y > _CURVATURE * s.norm() * y.norm():
-            return  # no positive curvature along s: the pair would make the model indefinite
-        capacity = len(self._s)
-        slot = len(self._order) if len(self._order) < capacity else self._order.pop(0)
-        self._order.append(slot)
+        counts = s @ y > _CURVATURE * s.norm() * y.norm()
+        s, y = s * counts, y * counts
+        slot = self._added % len(self._s)
+        self._added += 1
         self._s[slot], self._y[slot] = s, y
-        used = max(self._order) + 1
-        self._sy[slot, :used] = (self._y[:used] @ s).double().cpu()
-        self._sy[:used, slot] = (self._s[:used] @ y).double().cpu()
-        self._yy[slot, :used] = self._yy[:used, slot] = (self._y[:used] @ y).double().cpu()
+        used = self._used
+        self._sy[slot, :used] = self._y[:used] @ s
+        self._sy[:used, slot] = self._s[:used] @ y
+        self._yy[slot, :used] = self._yy[:used, slot] = (self._y[:used] @ y).double()
+        self._sy[slot, slot] += ~counts
+        self._gamma = torch.where(counts, self._sy[slot, slot] / self._yy[slot, slot], self._gamma)
+
+    @property
+    def _used(self) -> int:
+        return min(self._added, len(self._s))
 
     def save(self) -> dict[str, Any]:
-        used = len(self._order)
-        kept = {"s": self._s[:used], "y": self._y[:used], "sy": self._sy, "yy": self._yy}
-        return {"order": list(self._order), **{name: tensor.cpu().clone() for name, tensor in kept.items()}}
+        used = self._used
+        kept = {"s": self._s[:used], "y": self._y[:used], "sy": self._sy, "yy": self._yy, "gamma": self._gamma}
+        return {"added": self._added, **{name: tensor.cpu().clone() for name, tensor in kept.items()}}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        self._order = list(saved["order"])
-        used = len(self._order)
-        self._s[:used], self._y[:used] = saved["s"], saved["y"]
-        self._sy, self._yy = saved["sy"], saved["yy"]
+        self._added = saved["added"]
+        self._s[: self._used], self._y[: self._used] = saved["s"], saved["y"]
+        self._sy, self._yy, self._gamma = (saved[name].to(self._s.device) for name in ("sy", "yy", "gamma"))
 
     def direction(self, g: Tensor) -> Tensor:
         """-H g. Byrd, Nocedal and Schnabel 1994, theorem 2.2, with H_0 = (s y / y y) of the newest pair."""
-        order = torch.tensor(self._order)
-        sy, yy = self._sy[order][:, order], self._yy[order][:, order]
-        newest = order[-1]
-        gamma = self._sy[newest, newest] / self._yy[newest, newest]
-        used = len(order)
-        p = (self._s[:used] @ g).double().cpu()[order]
-        q = (self._y[:used] @ g).double().cpu()[order]
+        used = self._used
+        oldest = self._added % used  # a full ring begins where the next pair goes
+        sy, yy = (m[:used, :used].roll((-oldest, -oldest), (0, 1)) for m in (self._sy, self._yy))
+        p, q = ((pairs[:used] @ g).double().roll(-oldest) for pairs in (self._s, self._y))
         upper = sy.triu()
         u = torch.linalg.solve_triangular(upper, p[:, None], upper=True)
-        inner = (sy.diag().diag() + gamma * yy) @ u - gamma * q[:, None]
+        inner = (sy.diag().diag() + self._gamma * yy) @ u - self._gamma * q[:, None]
         v = torch.linalg.solve_triangular(upper.T, inner, upper=False)
-        along_s, along_y = torch.zeros(used, dtype=torch.float64), torch.zeros(used, dtype=torch.float64)
-        along_s[order], along_y[order] = v[:, 0], -gamma * u[:, 0]
-        h = float(gamma) * g + along_s.to(g) @ self._s[:used] + along_y.to(g) @ self._y[:used]
+        along_s, along_y = (part[:, 0].roll(oldest).to(g) for part in (v, -self._gamma * u))
+        h: Tensor = self._gamma.to(g) * g + along_s @ self._s[:used] + along_y @ self._y[:used]
         return -h
 
 
