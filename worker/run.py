@@ -25,6 +25,7 @@ PROGRESS_SECONDS: Final = 0.5
 
 PREVIEW_SECONDS: Final = 1.0
 _PREVIEW_QUALITY: Final = 85
+_NO_PREVIEW_SECONDS: Final = 30.0
 _RENEWALS_PER_LEASE: Final = 3
 
 
@@ -175,6 +176,7 @@ class Run:
             self._store.announce_preview(self.record.id, self.record.attempt, progress.iteration)
         except (ArtifactsUnavailable, StoreUnavailable) as error:
             log.warning("job %s: no preview: %s", self.record.id, error)
+            self._shown = monotonic() + _NO_PREVIEW_SECONDS  # a store that hangs would hold up the run at each
 
 
 def job_losses(losses: Losses) -> JobLosses:

@@ -12,15 +12,23 @@ from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from core.jobs.artifacts.folder import FolderArtifacts
+from core.jobs.artifacts.names import CHECKPOINT, LOSSES, PREVIEW, RESULT
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactsUnavailable
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "CHECKPOINT",
+    "LOSSES",
+    "PREVIEW",
+    "RESULT",
+    "ArtifactStore",
+    "FolderArtifacts",
+    "Space",
+    "left_for_upkeep",
+    "open_artifacts",
+]
 
-RESULT: Final = "result.png"
-LOSSES: Final = "losses.json"
-PREVIEW: Final = "preview.jpg"
-CHECKPOINT: Final = "checkpoint"
+log = logging.getLogger(__name__)
 
 _ALLOWED: Final = "use a folder, file:///path, s3://bucket/prefix or another URL that fsspec can write to"
 

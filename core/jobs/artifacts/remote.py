@@ -2,7 +2,7 @@
 
 Where a file appears whole or not at all when it is put, as in object stores, it is put in place; elsewhere
 beside its place, and moved there. Every call of a store that fsspec talks to asynchronously, which S3 is,
-takes a bounded time: one that hangs is one that does not answer.
+takes a bounded time: one that hangs is one that does not answer, and is not asked again for a moment.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ import fsspec
 from fsspec.asyn import sync
 
 from core.jobs.artifacts import places
+from core.jobs.artifacts.names import CHECKPOINT
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable
 
@@ -29,7 +31,7 @@ _S3: Final[Mapping[str, Any]] = {
     "use_listings_cache": False,  # other processes write, too
     "config_kwargs": {
         "connect_timeout": 3,
-        "read_timeout": 15,
+        "read_timeout": 10,
         "retries": {"mode": "standard", "total_max_attempts": 3},
     },
 }
@@ -43,6 +45,8 @@ _ONE_REQUEST: Final[Mapping[str, Mapping[str, Any]]] = {
 _CHECK_SECONDS: Final = 5.0
 _BYTES_PER_SECOND: Final = 2e6
 """A slower connection than this does not answer."""
+_PICTURE_BYTES: Final = 40e6
+_CHECKPOINT_BYTES: Final = 1e9
 
 _MODIFIED: Final = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 """What stores call the time of a file, each in its own way."""
@@ -51,8 +55,11 @@ _MODIFIED: Final = ("LastModified", "last_modified", "mtime", "updated", "modifi
 class RemoteArtifacts:
     """See ArtifactStore. Safe to share between threads, but not with a child process."""
 
-    def __init__(self, url: str, *, seconds: float = 20.0) -> None:
-        """Connects when first used. seconds: how long a call may take; for what is large it is longer.
+    def __init__(self, url: str, *, seconds: float = 20.0, doubt_seconds: float = 5.0) -> None:
+        """Connects when first used.
+
+        seconds: how long a call may take; for what is large it is longer. doubt_seconds: for how long after one that
+        took too long all others are refused at once, and do not queue up behind each other.
 
         Raises ValueError for a place that cannot be written, ImportError without the package that speaks to it.
         """
@@ -66,6 +73,8 @@ class RemoteArtifacts:
         self._s3 = scheme in ("s3", "s3a")
         self._root = root.rstrip("/")
         self._seconds = seconds
+        self._doubt_seconds = doubt_seconds
+        self._doubted_until = -math.inf
         self._put_whole = scheme in _PUT_WHOLE
 
     def put_input(self, data: bytes) -> str:
@@ -76,7 +85,7 @@ class RemoteArtifacts:
         return picture_id
 
     def input(self, picture_id: str) -> bytes:
-        return self._read(places.of_input(picture_id), picture_id)
+        return self._read(places.of_input(picture_id), picture_id, _PICTURE_BYTES)
 
     def delete_input(self, picture_id: str) -> None:
         self._delete(self._at(places.of_input(picture_id)))
@@ -85,7 +94,8 @@ class RemoteArtifacts:
         self._write(places.of_output(job_id, attempt, name), data)
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
-        return self._read(places.of_output(job_id, attempt, name), f"{name} of job {job_id}")
+        most = _PICTURE_BYTES if name != CHECKPOINT else _CHECKPOINT_BYTES
+        return self._read(places.of_output(job_id, attempt, name), f"{name} of job {job_id}", most)
 
     def delete_output(self, job_id: str, name: str) -> None:
         places.of_output(job_id, 1, name)
@@ -137,9 +147,10 @@ class RemoteArtifacts:
             return {}
         return {path: _modified(about) for path, about in found.items() if about.get("type") != "directory"}
 
-    def _read(self, place: str, what: str) -> bytes:
+    def _read(self, place: str, what: str, most: float) -> bytes:
+        """most: bytes that it may have."""
         try:
-            data: bytes = self._call("cat_file", self._at(place), seconds=6 * self._seconds)
+            data: bytes = self._call("cat_file", self._at(place), seconds=self._seconds + most / _BYTES_PER_SECOND)
         except FileNotFoundError:
             raise ArtifactMissing(f"{what} is not in the artifact store.") from None
         return data
@@ -170,6 +181,8 @@ class RemoteArtifacts:
     def _call(self, method: str, *args: Any, seconds: float | None = None, **options: Any) -> Any:
         """Raises FileNotFoundError, ArtifactsUnavailable."""
         seconds = seconds or self._seconds
+        if monotonic() < self._doubted_until:
+            raise ArtifactsUnavailable("no answer a moment ago")
         try:
             if not self._fs.async_impl:
                 return getattr(self._fs, method)(*args, **options)
@@ -179,6 +192,7 @@ class RemoteArtifacts:
         except FileNotFoundError:
             raise
         except TimeoutError as error:
+            self._doubted_until = monotonic() + self._doubt_seconds
             raise ArtifactsUnavailable(f"no answer within {seconds:.3g} s") from error
         except Exception as error:  # each store has its own kinds, and few of them are OSErrors
             raise _unavailable(error) from error

@@ -179,6 +179,16 @@ def test_what_a_crash_left_half_written_is_removed_once_it_is_old(tmp_path: Path
         assert artifacts.output(JOB, 1, RESULT) == b"whole"
 
 
+def test_a_bucket_may_be_ours_alone(s3: Any) -> None:
+    artifacts = open_artifacts("/".join(s3.url.split("/")[:3]))
+    picture = artifacts.put_input(b"picture")
+    artifacts.put_output(JOB, 1, RESULT, b"png")
+
+    assert (artifacts.input(picture), artifacts.output(JOB, 1, RESULT)) == (b"picture", b"png")
+    assert list(artifacts.inputs(math.inf)) == [picture]
+    assert s3.files()[0].startswith("inputs/")
+
+
 def test_a_large_file_is_one_object_of_one_request(s3: Any) -> None:
     artifacts = open_artifacts(s3.url)
     artifacts.put_output(JOB, 1, CHECKPOINT, HUGE, flush=False)

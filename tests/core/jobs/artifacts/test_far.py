@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.jobs.artifacts import RESULT, open_artifacts
+from core.jobs.artifacts import RESULT, open_artifacts, remote
 from core.jobs.artifacts.remote import RemoteArtifacts
 from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable
 from core.jobs.ids import new_job_id
@@ -16,8 +16,10 @@ LARGE = os.urandom(400_000)
 
 
 @pytest.fixture
-def artifacts(s3: Any, wire: Any) -> RemoteArtifacts:
-    return RemoteArtifacts(s3.url, seconds=2)
+def artifacts(s3: Any, wire: Any, monkeypatch: pytest.MonkeyPatch) -> RemoteArtifacts:
+    """One that waits for nothing long."""
+    monkeypatch.setattr(remote, "_BYTES_PER_SECOND", 1e9)
+    return RemoteArtifacts(s3.url, seconds=2, doubt_seconds=0)
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang"])
@@ -46,7 +48,6 @@ def test_a_connection_that_breaks_while_a_picture_is_read_gives_none(
     artifacts: RemoteArtifacts, wire: Any, fault: str
 ) -> None:
     picture = artifacts.put_input(LARGE)
-    artifacts._seconds = 0.5
     wire.strike(fault)
 
     with pytest.raises(ArtifactsUnavailable):
@@ -62,6 +63,22 @@ def test_a_connection_that_breaks_once_is_not_noticed(artifacts: RemoteArtifacts
 
     assert artifacts.input(picture) == LARGE
     assert wire.struck == 1
+
+
+def test_a_store_that_hangs_is_not_asked_by_everybody(s3: Any, wire: Any) -> None:
+    artifacts = RemoteArtifacts(s3.url, seconds=0.5, doubt_seconds=600)
+    picture = artifacts.put_input(LARGE)
+    wire.strike("hang")
+    with pytest.raises(ArtifactsUnavailable, match="no answer within"):
+        artifacts.check()
+    asked = wire.struck
+    for call in (artifacts.check, lambda: artifacts.input(picture), lambda: artifacts.put_input(b"another")):
+        with pytest.raises(ArtifactsUnavailable, match="no answer a moment ago"):
+            call()
+    assert wire.struck == asked > 0
+    wire.heal()
+    artifacts._doubted_until = 0
+    assert artifacts.input(picture) == LARGE
 
 
 def test_deleting_and_listing_say_so_too(artifacts: RemoteArtifacts, wire: Any) -> None:
