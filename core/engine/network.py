@@ -6,7 +6,7 @@ the deepest one asked for exist: no classifier is ever allocated, and nothing ru
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Final
 
@@ -159,9 +159,15 @@ class Trunk:
 
 def normalise(pictures: Tensor) -> Tensor:
     """RGB in 0..1 to the networks' input, per channel: (x - mean) / std. (N, 3, H, W) both."""
-    mean = pictures.new_tensor(MEAN).view(3, 1, 1)
-    std = pictures.new_tensor(STD).view(3, 1, 1)
+    mean, std = _statistics(pictures.device, pictures.dtype)
     return (pictures - mean) / std
+
+
+@lru_cache
+def _statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """MEAN and STD, (3, 1, 1), where they are needed: numbers sent there for each call would have to be waited for."""
+    mean, std = (torch.tensor(values, dtype=dtype).view(3, 1, 1).to(device) for values in (MEAN, STD))
+    return mean, std
 
 
 def pool(x: Tensor, pooling: Pooling) -> Tensor:

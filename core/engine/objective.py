@@ -33,6 +33,11 @@ class Evaluation:
     total: Tensor
     raw: Mapping[str, Tensor]
 
+    @property
+    def values(self) -> Tensor:
+        """The total, then each term, as one vector without a gradient."""
+        return torch.stack([self.total.detach(), *(value.detach() for value in self.raw.values())])
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -47,14 +52,13 @@ class Objective:
         total = torch.stack([term.weight * raw[term.name] for term in self.terms if term.weight]).sum()
         return Evaluation(total, raw)
 
-    def tell(self, evaluation: Evaluation) -> Losses:
-        """The evaluation as plain numbers, the terms' raw values before any weight."""
-        names = list(evaluation.raw)
-        values = torch.stack([evaluation.total, *evaluation.raw.values()]).tolist()  # one copy off the device
-        raw = dict(zip(names, values[1:], strict=True))
+    def tell(self, values: Tensor) -> Losses:
+        """`Evaluation.values` as plain numbers: one copy off the device. The terms' values are before any weight."""
+        total, *terms = values.tolist()
+        raw = dict(zip((term.name for term in self.terms), terms, strict=True))
         by_layer = {layer: raw[style_term(layer)] for layer in self.style_shares}
         return Losses(
-            total=values[0],
+            total=total,
             content=sum(share * raw[content_term(layer)] for layer, share in self.content_shares.items()),
             style=sum(share * by_layer[layer] for layer, share in self.style_shares.items()),
             tv=raw["tv"],

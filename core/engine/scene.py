@@ -1,7 +1,9 @@
 """What a run looks at: the pictures it was given, and at each size the objective made from them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -19,8 +21,12 @@ from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.pyramid import Stage
 from core.engine.regions import guides, masks
+from core.engine.replay import Replayed
 from core.engine.targets import TargetCache
 from core.engine.warp import Shift
+
+_LAUNCH_BOUND_PIXELS: Final = 1 << 20
+"""Larger pictures keep a GPU busy enough, and a recorded evaluation keeps its memory for itself."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,27 @@ class View:
     style_statistics: tuple[Mapping[str, Statistics], ...]
     masks: Tensor | None
     objective: Objective
+
+    def gradient(self, picture: Tensor, shift: Shift | None = None) -> tuple[Tensor, Tensor]:
+        """`Evaluation.values` at a picture (1, 3, H, W), and the gradient of the total, shaped like the picture."""
+        if shift is None:
+            values, gradient = self._repeated(picture)
+            return values, gradient
+        return self._values_and_gradient(picture, shift)
+
+    @cached_property
+    def _repeated(self) -> Callable[[Tensor], tuple[Tensor, ...]]:
+        """What every plain evaluation does, replayed where starting it takes longer than doing it."""
+        waits = self.options.style_loss == "wasserstein"  # eigenvalues are fetched from the device
+        large = self.content.shape[-2:].numel() > _LAUNCH_BOUND_PIXELS
+        replay = self.content.is_cuda and not waits and not large
+        return Replayed(self._values_and_gradient) if replay else self._values_and_gradient
+
+    def _values_and_gradient(self, picture: Tensor, shift: Shift | None = None) -> tuple[Tensor, Tensor]:
+        picture = picture.detach().requires_grad_()
+        evaluation = self.evaluate(picture, shift)
+        (gradient,) = torch.autograd.grad(evaluation.total, picture)
+        return evaluation.values, gradient
 
     def evaluate(self, picture: Tensor, shift: Shift | None = None) -> Evaluation:
         """The objective at a picture (1, 3, H, W), differentiable.

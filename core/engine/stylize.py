@@ -22,7 +22,7 @@ from core.engine.geometry import Size
 from core.engine.initial import initial_picture
 from core.engine.journal import Journal
 from core.engine.network import Network
-from core.engine.objective import Evaluation, style_term
+from core.engine.objective import style_term
 from core.engine.optimizers import Optimizer, make
 from core.engine.options import StyleOptions
 from core.engine.parametrization import Parametrization, parametrization
@@ -134,11 +134,12 @@ class _Run:
         options, journal = self._scene.options, self._journal
         while journal.stage_iteration < stage.iterations:
             walk = self._there()
-            picture = walk.picture.detach().requires_grad_()
             shift = Shift.draw(options.random_shift, self._generator) if options.random_shift else None
-            evaluation = view.evaluate(picture, shift)
-            gradient = _gradient(view, evaluation, picture, journal)
-            journal.note(picture, view.objective.tell(evaluation))
+            if view.objective.style_shares and journal.wants_influence():
+                values, gradient = _taken_apart(view, walk.picture, shift, journal)
+            else:
+                values, gradient = view.gradient(walk.picture, shift)
+            journal.note(walk.picture, view.objective.tell(values))
             told = self._on_progress(_progress(self._scene, stage, walk, journal)) if self._on_progress else None
             if ended := told or journal.verdict():
                 return ended
@@ -220,19 +221,19 @@ class _Run:
         return self._walk
 
 
-def _gradient(view: View, evaluation: Evaluation, picture: Tensor, journal: Journal) -> Tensor:
-    """The objective's gradient; now and then also each style layer's own, to see what the weights really did."""
-    layers = view.objective.style_shares
-    if layers and journal.wants_influence():
-        weights = {term.name: term.weight for term in view.objective.terms}
-        norms = {}
-        for layer in layers:
-            weighted = weights[style_term(layer)] * evaluation.raw[style_term(layer)]
-            (gradient,) = torch.autograd.grad(weighted, picture, retain_graph=True)
-            norms[layer] = float(gradient.norm())
-        journal.note_influence(norms)
+def _taken_apart(view: View, picture: Tensor, shift: Shift | None, journal: Journal) -> tuple[Tensor, Tensor]:
+    """`View.gradient`, and each style layer's own part of it noted, to see what the weights really did."""
+    picture = picture.detach().requires_grad_()
+    evaluation = view.evaluate(picture, shift)
+    weights = {term.name: term.weight for term in view.objective.terms}
+    norms = {}
+    for layer in view.objective.style_shares:
+        weighted = weights[style_term(layer)] * evaluation.raw[style_term(layer)]
+        (gradient,) = torch.autograd.grad(weighted, picture, retain_graph=True)
+        norms[layer] = float(gradient.norm())
+    journal.note_influence(norms)
     (gradient,) = torch.autograd.grad(evaluation.total, picture)
-    return gradient
+    return evaluation.values, gradient
 
 
 def _progress(scene: Scene, stage: Stage, walk: _Walk, journal: Journal) -> Progress:
