@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test chaos soak check train gallery screenshots lock clean
+.PHONY: help install demo up test chaos soak check bench train evaluate gallery screenshots lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -40,8 +40,14 @@ check: $(INSTALLED)  ## lint, types and import rules
 	$(BIN)/mypy core api worker cli samples tools training benchmarks
 	$(BIN)/lint-imports
 
+bench: $(INSTALLED)  ## speed and memory, two things at a time, as ratios; on a quiet machine (ARGS="iteration --sizes 256")
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 train: $(INSTALLED)  ## how our own small network was made
 	@$(BIN)/python -m training $(ARGS)
+
+evaluate: $(INSTALLED)  ## measure the networks: retrieval, inversion, sheets to look at, seconds per iteration
+	@$(BIN)/python -m training.evaluate $(ARGS)
 
 gallery: $(INSTALLED)  ## draw docs/gallery again: one photo, every profile and preset (minutes to an hour)
 	@$(BIN)/python -m tools.gallery $(ARGS)

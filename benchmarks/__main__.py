@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "iteration": lambda: iteration.rows(subject, sizes, asked.rounds),
         "loss": lambda: time_to_loss.rows(subject, asked.loss_size, asked.pairs),
+        "accuracy": lambda: time_to_loss.accuracy_rows(subject, asked.loss_size),
         "memory": lambda: memory.rows(sizes, asked.device),
         "predicted": lambda: memory.predicted_rows(sizes, asked.device),
         "service": lambda: service.rows(asked.rounds),
@@ -58,7 +59,9 @@ def _machine(device: torch.device) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", help="iteration, loss, memory, predicted, service, costs; all if none")
+    parser.add_argument(
+        "parts", nargs="*", help="iteration, loss, accuracy, memory, predicted, service, costs; all if none"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="longer sides, pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=1, choices=range(1, len(PAIRS) + 1), help="of pictures, for loss")

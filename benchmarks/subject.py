@@ -24,7 +24,13 @@ from core.engine.stylize import stylize
 from core.engine.weights import Origin, load
 from samples import paint, photo
 
-PAIRS = (("chelsea", "ember"), ("astronaut", "starlit"), ("coffee", "wheatfield"))
+PAIRS = (
+    ("chelsea", "ember"),
+    ("astronaut", "starlit"),
+    ("coffee", "wheatfield"),
+    ("rocket", "garden"),
+    ("camera", "marbled"),
+)
 _STYLE_SIDE = 512
 
 

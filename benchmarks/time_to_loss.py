@@ -48,6 +48,25 @@ def rows(subject: Subject, size: int, pairs: int) -> Iterator[Row]:
         yield Row(what, "textbook", "engine", Paired(tuple(textbook[mark]), tuple(engine[mark])))
 
 
+def accuracy_rows(subject: Subject, size: int, evaluations: int = 100) -> Iterator[Row]:
+    """The loss that narrow arithmetic, and either parametrization, arrives at, against float32."""
+    for what, first, second in (
+        ("arithmetic", {"dtype": "auto"}, {"dtype": "float32"}),
+        ("parametrization", {"parametrization": "fourier"}, {"parametrization": "pixels"}),
+    ):
+        ends = [
+            [_end(subject.with_pair(pair), size, evaluations, asked) for pair in PAIRS] for asked in (first, second)
+        ]
+        names = (next(iter(asked.values())) for asked in (first, second))
+        title = f"loss after {evaluations} evaluations by {what}, {size} px, each round another pair"
+        yield Row(title, *names, Paired(tuple(ends[0]), tuple(ends[1])), "")
+
+
+def _end(subject: Subject, size: int, evaluations: int, asked: dict[str, str]) -> float:
+    outcome = subject.ours(subject.options(size, evaluations, **asked))
+    return judged(subject, size, [0.0], [outcome.picture[None]]).losses[0]
+
+
 def theirs(subject: Subject, size: int) -> Descent:
     moments: list[float] = []
     pictures: list[Tensor] = []

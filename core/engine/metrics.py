@@ -75,7 +75,11 @@ def measure(
         lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
     )
     try:
-        return replace(_feature_distances(against_content, x, reference, scaled, blend, looking), unavailable=reasons)
+        # On a GPU, float32 means float32 here: no TF32, so that figures of different cards compare.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return replace(
+                _feature_distances(against_content, x, reference, scaled, blend, looking), unavailable=reasons
+            )
     except PictureError as error:
         names = ("content_distance", "style_distance", "style_distance_by_layer", "content_style_distance")
         return replace(against_content, unavailable=reasons | dict.fromkeys(names, str(error)))
