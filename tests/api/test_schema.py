@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.jobs.artifacts import FolderArtifacts
 from core.jobs.store import JobStore
 
 EXAMPLES = 4
@@ -19,23 +20,32 @@ EXAMPLES = 4
 
 
 @pytest.fixture
-def ready(service) -> Iterator[None]:
-    """A worker gives signs of life, so that /readyz has reason to be content."""
-    store, over = JobStore(service.redis, keep_seconds=60), threading.Event()
-    store.heartbeat("w1", {"network": "vgg19"})
+def working(service, photo) -> Iterator[None]:
+    """What a worker does, but for the painting: streams and held answers come to their end, and there are pictures."""
+    store, folder, over = (
+        JobStore(service.redis, keep_seconds=3600),
+        FolderArtifacts(service.artifacts),
+        threading.Event(),
+    )
 
-    def beat() -> None:
-        while not over.wait(5):
+    def work() -> None:
+        while not over.wait(0.05):
             store.heartbeat("w1", {"network": "vgg19"})
+            for waiting in store.waiting():
+                if store.claim(waiting.id, 30) is not None:  # nobody canceled it meanwhile
+                    outputs = {"result.png": photo, "preview.jpg": b"\xff\xd8\xff", "losses.json": b"[]"}
+                    for name, data in outputs.items():
+                        folder.put_output(waiting.id, 1, name, data)
+                    store.finish(waiting.id, 1, "succeeded", outcome="finished")
 
-    heart = threading.Thread(target=beat)
-    heart.start()
+    worker = threading.Thread(target=work)
+    worker.start()
     yield
     over.set()
-    heart.join()
+    worker.join()
 
 
-def test_the_service_does_what_its_document_says(service, ready, submit, tmp_path):
+def test_the_service_does_what_its_document_says(service, working, submit, tmp_path):
     submit()
     done = subprocess.run(
         [
