@@ -1,6 +1,8 @@
 """The manifests are what Kubernetes takes, and name nothing that the code does not have."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ ROLES = ("api", "worker", "courier")
 VERSIONS = ("1.31", str(kubernetes_validate.latest_version()))
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 MEMORY_SHARE = 0.8
+BUCKET = {"secretRef": {"name": "strata-s3"}}
 
 Documents = list[dict[str, Any]]
 
@@ -57,6 +60,11 @@ def said(container: dict[str, Any]) -> dict[str, str]:
 def settings_env() -> dict[str, str]:
     lines = (KUBERNETES / "base" / "settings.env").read_text().split()
     return dict(line.split("=", 1) for line in lines)
+
+
+def in_a_bucket(documents: Documents) -> bool:
+    """As what is read last decides."""
+    return BUCKET in container(documents, "worker")["envFrom"][1:]
 
 
 def in_bytes(quantity: str) -> int:
@@ -105,13 +113,12 @@ def test_every_variable_is_a_setting_and_every_value_one_it_takes(
             for node in walked(document):
                 if isinstance(node.get("name"), str) and isinstance(node.get("value"), str):
                     used[node["name"]] = node["value"]
-                used |= dict(line.split("=", 1) for line in node.get("literals", ()))
     assert set(used) <= known, set(used) - known
     assert {"STRATA_ARTIFACTS", "STRATA_DEVICE", "STRATA_THREADS", "STRATA_KEYS_FILE"} <= set(used)
     for name, value in used.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
-    assert settings.artifacts == "s3://strata/pictures"
+    assert settings.artifacts == "/artifacts"
     assert settings.drain_seconds == 30
 
 
@@ -119,9 +126,8 @@ def test_the_roles_are_told_the_settings(rendered: Documents) -> None:
     settings = named(rendered, "ConfigMap", "strata-settings")
     for name in ROLES:
         sources = container(rendered, name)["envFrom"]
-        assert {"configMapRef": {"name": settings["metadata"]["name"]}} in sources
-        if settings["data"]["STRATA_ARTIFACTS"].startswith("s3://"):
-            assert {"secretRef": {"name": "strata-s3"}} in sources
+        assert sources[0] == {"configMapRef": {"name": settings["metadata"]["name"]}}
+        assert sources[1:] == ([BUCKET] if in_a_bucket(rendered) else [])
 
 
 def test_every_command_is_one_of_the_code(
@@ -188,11 +194,10 @@ def test_every_name_that_is_referred_to_exists(rendered: Documents) -> None:
 
 def test_pictures_are_in_a_folder_that_all_mount_or_in_a_bucket_and_nobody_mounts_one(rendered: Documents) -> None:
     place = named(rendered, "ConfigMap", "strata-settings")["data"]["STRATA_ARTIFACTS"]
-    for name in ROLES:
-        mounted = place in [mount["mountPath"] for mount in container(rendered, name)["volumeMounts"]]
-        assert mounted is not place.startswith("s3://")
-    left = [name for name, each in containers(rendered) if "/artifacts" in str(each["volumeMounts"])]
-    assert (left == []) is place.startswith("s3://")
+    mounting = [name for name, each in containers(rendered) if place in str(each["volumeMounts"])]
+    assert sorted(mounting) == ([] if in_a_bucket(rendered) else sorted(ROLES))
+    claims = [each["metadata"]["name"] for each in rendered if each["kind"] == "PersistentVolumeClaim"]
+    assert ("artifacts" in claims) is not in_a_bucket(rendered)
 
 
 def test_nobody_has_more_rights_than_needed(rendered: Documents) -> None:
@@ -243,6 +248,28 @@ def test_whoever_scales_workers_is_the_only_one_to_say_how_many(rendered: Docume
     for each in scaled:
         assert each["spec"]["scaleTargetRef"]["name"] == worker["metadata"]["name"]
         assert 1 <= each["spec"]["minReplicaCount"] < each["spec"]["maxReplicaCount"]
+
+
+def test_the_overlay_of_the_page_is_one(tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    page = (KUBERNETES.parents[1] / "docs" / "many-hosts.md").read_text()
+    shown = re.search(r"```yaml\n(.*kind: Kustomization.*?)```", page, re.DOTALL)
+    assert shown is not None
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    mine = tmp_path / "kubernetes" / "overlays" / "mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(shown[1])
+    built = subprocess.run([kubectl, "kustomize", str(mine)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    documents = list(yaml.safe_load_all(built.stdout))
+    for document in documents:
+        kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
+    assert in_a_bucket(documents)
+    assert named(documents, "ConfigMap", "strata-settings")["data"]["STRATA_RESULT_DAYS"] == "30"
+    images = {each["image"] for _, each in containers(documents)}
+    assert images >= {f"registry.example.org/strata-{role}:0.1.0" for role in ("api", "worker")}
 
 
 def test_redis_loses_nothing(base: Documents) -> None:
