@@ -16,6 +16,7 @@ from core.jobs.record import JobRecord
 from core.jobs.service import let_next_in
 from core.settings import Settings
 from worker.drain import Drain
+from worker.sweep import Sweep
 
 if TYPE_CHECKING:
     from worker.workshop import Workshop
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 settings = Settings()
 app = make_celery(settings)
+app.steps["consumer"].add(Sweep)
 drain = Drain()
 if settings.log_format == "json":
     setup_logging.connect(lambda **_: logs.as_json(), weak=False)

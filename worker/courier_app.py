@@ -21,6 +21,7 @@ from core.jobs.queue import DELIVER_TASK, EXPIRE_TASK, RECONCILE_TASK, TIDY_TASK
 from core.settings import Settings
 from worker.courier import Courier
 from worker.reconcile import Reconciler
+from worker.sweep import Sweep
 from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Ticker(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 app.steps["worker"].add(Ticker)
+app.steps["consumer"].add(Sweep)
 
 
 def hush(**_: object) -> None:
