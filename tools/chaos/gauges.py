@@ -12,14 +12,18 @@ from tools.chaos.service import Service
 
 ROLES: Final = ("API", "API child", "worker", "worker child", "courier", "courier child", "Redis")
 
+JOBS: Final = "of jobs not yet expired"
+KEPT_MB: Final = "MB, with the tombstones"
+
 _MEGA: Final = 1e6
 _TOMBSTONES: Final = ("strata:gone:*", "strata:idempotency:*")
 """What is kept of jobs that are gone and of requests that were answered, for days: it grows with the jobs."""
 
 _GROWTH: Final = 0.05
-_SLACK: Final[Mapping[str, float]] = {"MB": 2.0, "fds": 2.0, "keys": 60.0, "files": 60.0}
-"""What does not count as growth: part of the whole, and so much of each unit. Keys and files belong to the jobs of
-the last minutes, of which there are more or fewer by chance."""
+_SLACK: Final[Mapping[str, float]] = {"MB": 2.0, "fds": 2.0}
+"""What does not count as growth: part of the whole, and so much of each unit."""
+
+_SAID: Final[Mapping[bool | None, str]] = {True: "flat", False: "GROWS", None: ""}
 
 
 @dataclass(frozen=True)
@@ -35,24 +39,25 @@ def sample(service: Service, began: float) -> Sample:
     values: dict[tuple[str, str], float] = {}
     for role in ROLES:
         pids = service.role(role)
-        values[role, "MB"] = sum(map(_resident, pids)) / _MEGA
+        values[role, "MB" if role != "Redis" else KEPT_MB] = sum(map(_resident, pids)) / _MEGA
         values[role, "fds"] = sum(map(_descriptors, pids))
     with service.redis() as redis:
         info: Any = redis.info("memory")
         tombstones = sum(sum(1 for _ in redis.scan_iter(pattern, count=1000)) for pattern in _TOMBSTONES)
         total: Any = redis.dbsize()
-        values["live keys", "keys"] = total - tombstones
-        values["tombstones", "kept"] = tombstones
-        values["Redis's data", "MB kept"] = info["used_memory"] / _MEGA
+        values["jobs", JOBS] = sum(1 for _ in redis.scan_iter("strata:job:*", count=1000))
+        values["keys", JOBS] = total - tombstones
+        values["tombstones", "of jobs and answers"] = tombstones
+        values["Redis's data", KEPT_MB] = info["used_memory"] / _MEGA
     artifacts = [path for path in (service.data / "artifacts").rglob("*") if path.is_file()]
-    values["artifacts", "files"] = len(artifacts)
-    values["append-only file", "MB kept"] = sum(map(_size, (service.data / "redis").rglob("*"))) / _MEGA
+    values["files", JOBS] = len(artifacts)
+    values["append-only file", KEPT_MB] = sum(map(_size, (service.data / "redis").rglob("*"))) / _MEGA
     return Sample((time.monotonic() - began) / 60, values)
 
 
 def verdicts(samples: Sequence[Sample]) -> dict[tuple[str, str], tuple[float, float, float, bool | None]]:
-    """The means of each third of the time, and whether the last one is as the middle one; None where growth is meant:
-    what is kept for days."""
+    """The means of each third of the time, and whether the last one is as the middle one; None for what is kept for
+    days, and for what goes with the jobs."""
     third = len(samples) // 3
     found = {}
     for key in samples[0].values:
@@ -69,10 +74,9 @@ def verdicts(samples: Sequence[Sample]) -> dict[tuple[str, str], tuple[float, fl
 def table(samples: Sequence[Sample]) -> str:
     """For people: Markdown."""
     lines = ["| what | first third | middle third | last third | |", "|---|---|---|---|---|"]
-    said = {True: "flat", False: "GROWS", None: "kept for days"}
     for (what, unit), (*thirds, flat) in verdicts(samples).items():
         cells = " | ".join(f"{value:,.1f}" for value in thirds)
-        lines.append(f"| {what}, {unit.removesuffix(' kept')} | {cells} | {said[flat]} |")
+        lines.append(f"| {what} ({unit}) | {cells} | {_SAID[flat]} |")
     return "\n".join(lines)
 
 

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from samples import photo
 from tools.chaos.faults import Fault, faults
-from tools.chaos.gauges import Sample, sample, table, verdicts
+from tools.chaos.gauges import JOBS, Sample, sample, table, verdicts
 from tools.chaos.receiver import Receiver
 from tools.chaos.service import TERMINAL, Sent, Service
 
@@ -33,6 +33,8 @@ THINK_SECONDS: Final = (0.5, 3.0)
 EXPIRES_SECONDS: Final = 60
 FAULT_SECONDS: Final = (45.0, 90.0)
 SAMPLE_SECONDS: Final = 15.0
+MOST_KEYS: Final = 60
+"""What the service itself needs when there is no job: queues, totals, history, workers."""
 
 
 class Soak:
@@ -126,12 +128,22 @@ def main() -> int:
             service.until(service.ready, "the service to come up")
             soak = Soak(service, receiver, asked.minutes, asked.seed)
             samples = soak.run()
+            service.until(lambda: not _jobs(service), "every job to expire")
+            left = sample(service, 0).values
     done = sum(soak.ended.values())
     print(f"{done} jobs in {asked.minutes:g} minutes: {dict(soak.ended)}; faults: {dict(soak.struck)}\n")  # noqa: T201
     print(table(samples))  # noqa: T201
+    keys, files = left["keys", JOBS], left["files", JOBS]
+    print(f"\nOnce every job had expired, {keys:.0f} keys and {files:.0f} files were left.")  # noqa: T201
     grown = [f"{what}, {unit}" for (what, unit), (*_, flat) in verdicts(samples).items() if flat is False]
+    grown += ["keys"] * (keys > MOST_KEYS) + ["files"] * (files > 0)
     print(f"\n{'Grown: ' + '; '.join(grown) if grown else 'Nothing has grown.'}")  # noqa: T201
     return 1 if grown else 0
+
+
+def _jobs(service: Service) -> bool:
+    with service.redis() as redis:
+        return any(True for _ in redis.scan_iter("strata:job:*", count=1000))
 
 
 def _pictures() -> tuple[bytes, bytes]:
