@@ -77,6 +77,11 @@ class _Counted(Collector):
             "Evaluations in them: their rate by that of engine_seconds is the pace.",
             seen.iterations,
         )
+        yield GaugeMetricFamily("strata_redis_memory_bytes", "What Redis holds.", seen.memory_bytes)
+        if seen.memory_max_bytes is not None:
+            yield GaugeMetricFamily(
+                "strata_redis_memory_max_bytes", "Beyond which Redis takes no more.", seen.memory_max_bytes
+            )
         yield CounterMetricFamily("strata_claims", "Runs begun: a job begins one for each attempt.", seen.claims)
         lost = CounterMetricFamily(
             "strata_leases_lost", "Runs that gave no sign for too long, by what became of their jobs.", labels=["then"]

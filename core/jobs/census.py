@@ -46,7 +46,8 @@ class Census:
     """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority.
 
     `lost`: runs that lost their jobs, by what became of those. `reconciled_seconds`: since somebody looked after
-    such jobs; None if nobody ever did.
+    such jobs; None if nobody ever did. `memory_bytes`: what Redis holds; `memory_max_bytes`: beyond which it refuses
+    to take more, None for no bound of its own.
     """
 
     jobs: Mapping[str, int]
@@ -59,6 +60,8 @@ class Census:
     claims: int
     lost: Mapping[str, int]
     reconciled_seconds: float | None
+    memory_bytes: int
+    memory_max_bytes: int | None
     webhooks: Mapping[str, int]
 
 
@@ -68,6 +71,7 @@ async def census(redis: Redis) -> Census:
     async with answering():
         call = cast(Awaitable[list[Any]], redis.eval(_COUNT, len(keys), *keys))
         jobs, queued, oldest, workers, totals, webhooks, now_ms = await call
+        memory = await redis.info("memory")
     ever = _pairs(totals)
     finished: Counter[tuple[str, str]] = Counter()
     for name, number in ever.items():
@@ -85,6 +89,8 @@ async def census(redis: Redis) -> Census:
         claims=int(ever.get("claims", 0)),
         lost={what: int(ever.get(f"lost:{what}", 0)) for what in Reclaimed if what is not Reclaimed.HELD},
         reconciled_seconds=(now_ms - int(ever["reconciled"])) / 1000 if "reconciled" in ever else None,
+        memory_bytes=memory["used_memory"],
+        memory_max_bytes=memory["maxmemory"] or None,
         webhooks={result: int(_pairs(webhooks).get(result, 0)) for result in RESULTS},
     )
 

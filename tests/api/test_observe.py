@@ -68,6 +68,17 @@ def test_metrics_count_runs_and_what_became_of_those_that_were_lost(http, submit
     assert 0 <= after["strata_reconciled_seconds",] < 60
 
 
+def test_metrics_tell_of_the_memory_of_redis_and_its_bound_if_it_has_one(http, service):
+    found = told(http)
+    assert found["strata_redis_memory_bytes",] > 100_000
+    assert ("strata_redis_memory_max_bytes",) not in found
+    service.redis.config_set("maxmemory", 2**30)
+    try:
+        assert told(http)["strata_redis_memory_max_bytes",] == 2**30
+    finally:
+        service.redis.config_set("maxmemory", 0)
+
+
 def test_metrics_tell_of_the_disk(http):
     found = told(http)
     assert (found["strata_redis_up",], found["strata_artifacts_writable",]) == (1, 1)

@@ -66,11 +66,13 @@ def told(
         job = store.claim(service.submit(Submission(photo, [painting], {})).id, 30)
         assert job is not None
         store.finish(job.id, job.attempt, status, **fields)
+    redis.config_set("maxmemory", 2**30)
     store.heartbeat("w", {})
     store.note_reconciled()
     with serving(create_app(settings)) as url:
         httpx.post(f"{url}/v1/jobs", files={"content": photo, "style": painting})
         text = httpx.get(f"{url}/metrics").text
+    redis.config_set("maxmemory", 0)
     found: dict[str, list[Mapping[str, str]]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
