@@ -7,7 +7,19 @@ from PIL import Image
 
 from core.engine.options import PROFILES
 from core.engine.presets import PRESETS
-from tools.gallery import DOCS, ENTRIES, FOLDER, PAGE, Entry, Painter, draw, page, read
+from tools.gallery import (
+    DOCS,
+    ENTRIES,
+    FOLDER,
+    PAGE,
+    PRESET_ENTRIES,
+    PROFILE_ENTRIES,
+    Entry,
+    Painter,
+    draw,
+    page,
+    read,
+)  # fmt: skip
 
 MAX_PICTURE_BYTES = 120_000
 
@@ -18,10 +30,17 @@ def painter() -> Painter:
 
 
 def test_the_gallery_has_a_row_for_every_profile_and_every_preset() -> None:
-    assert {tuple(entry.request.items()) for entry in ENTRIES} == {
+    assert {tuple(entry.request.items()) for entry in (*PROFILE_ENTRIES, *PRESET_ENTRIES)} == {
         *((("profile", name),) for name in PROFILES),
         *((("preset", name),) for name in PRESETS),
     }
+
+
+def test_a_row_with_weights_of_its_own_says_them(tmp_path: Path, painter: Painter) -> None:
+    entry = next(entry for entry in ENTRIES if entry.name == "weighed-tv")
+    draw(tmp_path, painter, [entry])
+    (row,) = (line for line in (tmp_path / PAGE).read_text().splitlines() if "weighed-tv.jpg" in line)
+    assert "`preset: tv`<br>`content_weight: 3300`<br>`style_weight: 54000000`<br>" in row
 
 
 def test_an_entry_becomes_a_picture_with_its_measures_and_its_networks_id(tmp_path: Path, painter: Painter) -> None:
