@@ -77,6 +77,8 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
     with left_for_upkeep(f"what job {record.id} no longer needs"):
         if held:
             artifacts.delete_output(record.id, CHECKPOINT)
+            for earlier in range(1, record.attempt):  # one that died between its picture and its end left that
+                artifacts.delete_attempt(record.id, earlier)
         else:
             artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
