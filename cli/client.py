@@ -29,9 +29,7 @@ Source = str | Path | bytes | Stored
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
-"""How long `wait` puts up with a server that does not answer, as while it restarts."""
-AGAIN_SECONDS: Final = (0.2, 1.0, 5.0)
-"""After each of these a request whose answer was lost is sent again."""
+"""How long a server that does not answer is put up with, as while it restarts."""
 IN_FLIGHT: Final = "/problems/idempotency-key-in-flight"
 PASSING: Final = (502, 503, 504)
 """Refusals that are about the moment, not about the request."""
@@ -228,17 +226,21 @@ class Client:
         return series
 
     def _insist(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """As `_call`, for a request that may be sent again when its answer is lost."""
-        for pause in AGAIN_SECONDS:
+        """As `_call`, for a request that may be sent again when its answer is lost, for PATIENCE_SECONDS."""
+        began, lost = time.monotonic(), False
+        while True:
             try:
                 return self._call(method, path, **request)
-            except AnswerLost:
-                time.sleep(pause)
-            except ApiProblem as problem:
-                if problem.problem.type != IN_FLIGHT:
+            except Unreachable as error:
+                lost = lost or isinstance(error, AnswerLost)
+                if not lost or time.monotonic() - began > PATIENCE_SECONDS:
                     raise
-                time.sleep(problem.retry_after or pause)
-        return self._call(method, path, **request)
+                pause = POLL_SECONDS
+            except ApiProblem as problem:
+                if problem.problem.type != IN_FLIGHT or time.monotonic() - began > PATIENCE_SECONDS:
+                    raise
+                pause = problem.retry_after or POLL_SECONDS
+            time.sleep(pause)
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:

@@ -5,7 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -146,10 +148,13 @@ def test_what_happens_to_a_job_can_be_iterated_to_its_end(client: Client, photo:
     assert [event.data for event in client.events(job)] == [first.data, rest[0].data]
 
 
-class Lossy:
-    """A proxy that passes every request on, and loses the answers to the first few."""
+IN_FLIGHT = b'{"type": "/problems/idempotency-key-in-flight", "status": 409}'
 
-    def __init__(self, url: str, losses: int) -> None:
+
+class Lossy:
+    """A proxy that passes every request on, loses the answers to the first few, and then says that it is busy."""
+
+    def __init__(self, url: str, losses: int, busy: int = 0) -> None:
         self.passed: list[str | None] = []
         lossy = self
 
@@ -162,10 +167,11 @@ class Lossy:
                 if len(lossy.passed) <= losses:
                     self.close_connection = True
                     return
-                self.send_response(answer.status_code)
+                still = len(lossy.passed) <= losses + busy
+                self.send_response(409 if still else answer.status_code)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.wfile.write(IN_FLIGHT if still else answer.content)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -187,7 +193,7 @@ class Lossy:
 def test_an_answer_that_is_lost_is_asked_for_again_and_makes_no_second_job(
     client: Client, url: str, photo: bytes, painting: bytes
 ) -> None:
-    with Lossy(url, losses=2) as proxy, Client(proxy.url) as far:
+    with Lossy(url, losses=1, busy=1) as proxy, Client(proxy.url) as far:
         job = far.submit(photo, painting)
         mine = far.submit(photo, painting, idempotency_key="mine")
         assert far.submit(photo, painting, idempotency_key="mine") == mine
@@ -199,10 +205,15 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_makes_no_second_job(
 def test_an_answer_that_is_always_lost_is_given_up(
     url: str, photo: bytes, painting: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.client.AGAIN_SECONDS", (0.01, 0.01))
-    with Lossy(url, losses=9) as proxy, Client(proxy.url) as far, pytest.raises(AnswerLost):
+    monkeypatch.setattr("cli.client.time", SimpleNamespace(monotonic=count(0, 20).__next__, sleep=lambda _: None))
+    with Lossy(url, losses=99) as proxy, Client(proxy.url) as far, pytest.raises(AnswerLost):
         far.submit(photo, painting)
-    assert len(proxy.passed) == 3
+    assert (len(proxy.passed), len(set(proxy.passed))) == (4, 1)  # a minute's worth
+
+
+def test_a_server_that_was_never_reached_is_not_asked_again(photo: bytes, painting: bytes) -> None:
+    with Client(NOBODY) as client, pytest.raises(Unreachable, match="does not answer"):
+        client.submit(photo, painting)
 
 
 def test_jobs_are_listed_newest_first_over_all_pages_and_can_be_deleted(
