@@ -22,6 +22,10 @@ MEMORY_SHARE: Final = 0.8
 """Of the device's memory: the rest is for parameters, the process itself and its neighbours."""
 
 
+_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
+"""What a container may have, as Linux tells it inside (cgroup v2)."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A network for one job. `loaded`: whether it had to be loaded just now.
@@ -99,11 +103,20 @@ class Studio:
         return self._networks[origin, dtype]
 
 
-def _memory_of(device: torch.device) -> int:
-    """Bytes of memory a run on this device draws on."""
+def _memory_of(device: torch.device) -> float:
+    """Bytes of memory a run on this device draws on: the machine's, or what a container may have of it."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), _container_limit())
+
+
+def _container_limit(file: Path = _CGROUP_LIMIT) -> float:
+    """Bytes, or infinity where nobody set a limit."""
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return float("inf")
+    return float("inf") if text == "max" else int(text)
 
 
 def _device(name: str) -> torch.device:

@@ -200,6 +200,19 @@ def test_the_second_job_with_a_network_loads_nothing(
     assert all(" s after the claim" in line for line in told)
 
 
+def test_a_second_job_with_the_same_pictures_does_not_look_at_them_again(workshop: Workshop, submit: Submit) -> None:
+    """Nor does one with another balance of layers; one at another size does."""
+    known = workshop.studio.targets
+    looked = []
+    for options in ({}, {}, {"profile": "abstract"}, {"size": 80}):
+        before = known.misses
+        carry_out(submit(**options).id, workshop)
+        looked.append(known.misses - before)
+    assert looked[0] > 0
+    assert looked[1:3] == [0, 0]
+    assert looked[3] > 0
+
+
 def test_the_same_job_twice_gives_the_same_bytes(workshop: Workshop, service: JobService, submit: Submit) -> None:
     first, second = submit(init="noise", seed=7), submit(init="noise", seed=7)
 
