@@ -1,18 +1,22 @@
-"""Write the page's sample pictures: photographs, paintings of our own, and what a layer sees of a painting.
+"""Write the page's pictures: photographs, paintings of our own, what a layer sees of a painting, and the profiles.
 
-Run again after changing the choice below: `python -m tools.web_samples`.
+Run again after changing the choice below, or drawing the gallery, whose profiles these are: `python -m tools.web_samples`.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from core.engine.options import PROFILES
 from samples import PAINTINGS, PHOTOS, paint, photo
 
-FOLDER: Final = Path(__file__).parents[1] / "api" / "web" / "samples"
+ROOT: Final = Path(__file__).parents[1]
+FOLDER: Final = ROOT / "api" / "web" / "samples"
+GALLERY: Final = ROOT / "docs" / "gallery"
 PHOTO_NAMES: Final = ("chelsea", "astronaut", "coffee", "rocket")
 PAINTING_NAMES: Final = ("starlit", "wheatfield", "garden", "mosaic", "ember", "knife")
 SIDE: Final = 576
@@ -41,6 +45,8 @@ def main() -> None:
     painting = paint("starlit", (SHOWN, SHOWN))
     for layer, side in REGIONS.items():
         save_jpeg(_without_places(painting, side), FOLDER / f"seen-{layer}.jpg")
+    for profile in PROFILES:
+        shutil.copyfile(GALLERY / f"profile-{profile}.jpg", FOLDER / f"profile-{profile}.jpg")
 
 
 def _save(picture: Image.Image, name: str) -> None:
