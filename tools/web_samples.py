@@ -1,6 +1,7 @@
 """Write the page's pictures: photographs, paintings of our own, what a layer sees of a painting, and the profiles.
 
-Run again after changing the choice below, or drawing the gallery, whose profiles these are: `python -m tools.web_samples`.
+Run again after changing the choice below, or drawing the gallery again, whose profiles these are:
+`python -m tools.web_samples`.
 """
 
 import json

@@ -78,3 +78,9 @@ def test_the_committed_page_shows_every_entry_and_says_what_was_measured() -> No
         assert file.stat().st_size < MAX_PICTURE_BYTES
         with Image.open(file) as picture:
             assert picture.size == (fact.width, fact.height)
+
+
+def test_the_pages_profiles_are_the_gallerys() -> None:
+    for profile in PROFILES:
+        shown = DOCS.parent / "api" / "web" / "samples" / f"profile-{profile}.jpg"
+        assert shown.read_bytes() == (DOCS / FOLDER / f"profile-{profile}.jpg").read_bytes()
