@@ -99,7 +99,7 @@ class _Looking:
 
     def known(self, number: int, picture: Tensor) -> dict[str, Tensor]:
         """The same for the content, which is number 0, or a style. Raises PictureError for one that is too small."""
-        key = (*self.ids[number : number + 1], "measured", picture.shape, self.network.id, self.network.device)
+        key = (*self.ids[number : number + 1], "measured", picture.shape, *self.network.circumstances)
         layers = (*STYLE_LAYERS, CONTENT_LAYER) if number == 0 else STYLE_LAYERS
         found = self.targets.get(key, layers, lambda some: {name: (v,) for name, v in self.at(picture, some).items()})
         return {layer: value for layer, (value,) in found.items()}

@@ -4,7 +4,7 @@ The layers are those of torchvision's `vgg19`/`vgg16` (a test compares activatio
 the deepest one asked for exist: no classifier is ever allocated, and nothing runs that nobody looks at.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -52,6 +52,11 @@ class Network:
     @property
     def architecture(self) -> Architecture:
         return self.parameters.architecture
+
+    @property
+    def circumstances(self) -> tuple[Hashable, ...]:
+        """Whatever of it decides the activations of a picture, and where they are."""
+        return (self.architecture.name, self.id, self.dtype, self.device)
 
     def to(self, dtype: torch.dtype) -> "Network":
         """The same network computing in another dtype."""

@@ -178,9 +178,7 @@ class Scene:
 
     def _circumstances(self, picture: Tensor) -> tuple[Hashable, ...]:
         """Whatever else decides what the network sees in a picture."""
-        network, options = self._network, self.options
-        how = (options.pooling, options.padding)
-        return (size_of(picture), network.architecture.name, network.id, network.dtype, network.device, *how)
+        return (size_of(picture), self.options.pooling, self.options.padding, *self._network.circumstances)
 
     def finish(self, picture: Tensor) -> Tensor:
         """What a person gets to see of an iterate: (3, H, W) float32 in 0..1 on the CPU."""
