@@ -204,7 +204,7 @@ def test_a_second_job_with_the_same_pictures_does_not_look_at_them_again(worksho
     """Nor does one with another balance of layers; one at another size does."""
     known = workshop.studio.targets
     looked = []
-    for options in ({}, {}, {"profile": "abstract"}, {"size": 80}):
+    for options in ({"size": 72}, {"size": 72}, {"size": 72, "profile": "abstract"}, {"size": 88}):
         before = known.misses
         carry_out(submit(**options).id, workshop)
         looked.append(known.misses - before)
