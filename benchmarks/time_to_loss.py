@@ -57,9 +57,9 @@ def accuracy_rows(subject: Subject, size: int, evaluations: int = 100) -> Iterat
         ends = [
             [_end(subject.with_pair(pair), size, evaluations, asked) for pair in PAIRS] for asked in (first, second)
         ]
-        names = (next(iter(asked.values())) for asked in (first, second))
+        one, other = (next(iter(asked.values())) for asked in (first, second))
         title = f"loss after {evaluations} evaluations by {what}, {size} px, each round another pair"
-        yield Row(title, *names, Paired(tuple(ends[0]), tuple(ends[1])), "")
+        yield Row(title, one, other, Paired(tuple(ends[0]), tuple(ends[1])), "")
 
 
 def _end(subject: Subject, size: int, evaluations: int, asked: dict[str, str]) -> float:
