@@ -55,8 +55,8 @@ def main() -> None:
     """Write a PNG for each screen, width and scheme, and the README's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="vgg19")
-    parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--iterations", type=int, default=120)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--iterations", type=int, default=150)
     parser.add_argument("--weights", default="auto")
     asked = parser.parse_args()
     ALL.mkdir(parents=True, exist_ok=True)
