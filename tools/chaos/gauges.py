@@ -1,5 +1,6 @@
 """How much of everything a running service holds: memory, file descriptors, keys, files."""
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -49,9 +50,8 @@ def sample(service: Service, began: float) -> Sample:
         values["keys", JOBS] = total - tombstones
         values["tombstones", "of jobs and answers"] = tombstones
         values["Redis's data", KEPT_MB] = info["used_memory"] / _MEGA
-    artifacts = [path for path in (service.data / "artifacts").rglob("*") if path.is_file()]
-    values["files", JOBS] = len(artifacts)
-    values["append-only file", KEPT_MB] = sum(map(_size, (service.data / "redis").rglob("*"))) / _MEGA
+    values["files", JOBS] = len(_files(service.data / "artifacts"))
+    values["append-only file", KEPT_MB] = sum(map(_size, _files(service.data / "redis"))) / _MEGA
     return Sample((time.monotonic() - began) / 60, values)
 
 
@@ -91,6 +91,11 @@ def _descriptors(pid: int) -> int:
     with suppress(OSError):
         return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return 0
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those that were there; folders may go meanwhile."""
+    return [Path(path, name) for path, _, names in os.walk(folder) for name in names]
 
 
 def _size(path: Path) -> int:
