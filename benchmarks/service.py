@@ -18,6 +18,12 @@ from cli.local import LocalService, Plan
 from cli.models import Job
 from samples import paint, photo
 
+_LIBRARIES = (
+    "import fastapi, fastapi_offline, uvicorn, sse_starlette, redis.asyncio, celery.app, httpx, pydantic_settings,"
+    " PIL.Image, prometheus_client, cryptography.fernet"
+)
+"""What the API cannot do without."""
+
 _READY_SECONDS = 120.0
 _JOBS = 12
 _QUEUES = (1, 2, 4, 8)
@@ -36,7 +42,7 @@ def rows(rounds: int) -> Iterator[Row]:
 def imports(rounds: int) -> Iterator[Row]:
     """Of the API beside the libraries it cannot do without, and of the engine beside PyTorch."""
     for what, ours, theirs in (
-        ("import time, API", "import api.app", "import fastapi, uvicorn, redis, celery, pydantic_settings, PIL.Image"),
+        ("import time, API", "import api.app", _LIBRARIES),
         ("import time, engine", "import core.engine.stylize", "import torch"),
     ):
         measured = in_turns(lambda c=ours: _python(c), lambda c=theirs: _python(c), rounds)  # type: ignore[misc]
