@@ -12,8 +12,7 @@ Environment = Mapping[str, str | None]
 STYLIZE_QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
 COURIER_QUEUES: Final = "webhooks,upkeep"
 COURIER_SLOTS: Final = 3
-"""A round of callbacks that ends, the one after it, and upkeep."""
-"""One for callbacks, one for upkeep: a slow receiver keeps nothing from being tidied."""
+"""A round of callbacks that ends, the one after it, and upkeep: a slow receiver keeps nothing from being tidied."""
 REDIS_DURABLE: Final = (
     *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     *("--maxmemory-policy", "noeviction"),

@@ -29,8 +29,8 @@ _PIXEL_BYTES: Final = 3 * 4
 _PICTURES: Final = 6
 """Picture-sized values in a checkpoint beside L-BFGS's pairs."""
 
-
 _TELLING_BYTES: Final = 5_000_000
+"""A smaller checkpoint tells how long the way is, not how fast."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Pace:
     bytes_per_second: float = 400e6
 
     def learn(self, size: int, seconds: float) -> None:
-        """Small ones tell how long the way is, not how fast."""
+        """From one that was written."""
         if size >= _TELLING_BYTES:
             self.bytes_per_second = size / seconds
 
