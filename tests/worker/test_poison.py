@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from redis import Redis
 
+from core.jobs.artifacts import open_artifacts
 from core.jobs.record import JobRecord, JobStatus
+from core.jobs.service import JobService
+from core.jobs.store import JobStore
+from core.settings import Settings
+from worker import stylize
+from worker.drain import Drain
 from worker.failures import ran_out_of_memory, shortage
+from worker.studio import Studio
+from worker.workshop import Workshop
 
 Submit = Callable[..., JobRecord]
 LONG = 10_000  # iterations that nobody waits for
@@ -57,10 +67,36 @@ def test_a_job_that_takes_all_memory_fails_the_worker_is_replaced_and_the_next_j
     assert worker.child != child
 
 
+def test_a_device_that_has_no_more_memory_fails_the_job_and_the_process_is_not_trusted_with_another(
+    submit: Submit, service: JobService, settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CUDA says it; there is no device here to run out of it."""
+
+    def none_left(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation.")
+
+    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=0, memory_bytes=0, warm_networks=2)
+    store, artifacts = JobStore(redis, keep_seconds=3600), open_artifacts(settings.artifacts)
+    workshop = Workshop(studio, store, artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain())
+    monkeypatch.setattr(stylize, "stylize", none_left)
+    job = submit()
+
+    carried = stylize.carry_out(job.id, workshop)
+
+    assert carried is not None
+    assert carried.exhausted
+    failed = service.get(job.id)
+    assert failed.error is not None
+    assert (failed.status, failed.error.type) == (JobStatus.FAILED, "out-of-memory")
+    for said in ("expected to need", "the worker held", "Tried to allocate 2.00 GiB."):
+        assert said in failed.error.detail
+
+
 @pytest.mark.parametrize(
     ("error", "is_one"),
     [
         (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."), True),
         (RuntimeError("std::bad_alloc"), True),
         (OSError(12, "Cannot allocate memory"), True),
