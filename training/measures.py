@@ -64,6 +64,7 @@ def inversion(network: Network, photos: Sequence[Tensor], size: int, steps: int)
         {
             "size": size, "iterations": steps, "init": "gray", "preview_every": 0, "dtype": "float32",
             "style_weight": 0.0, "content_weight": 1.0, "content_layers": {CONTENT_LAYER: 1.0}, "tv_weight": 0.001,
+            "parametrization": "pixels",
         }
     )  # fmt: skip
     drawn = [stylize(photo, [photo], options, network).picture for photo in photos]
@@ -84,6 +85,7 @@ def synthesis(network: Network, texture: Tensor, size: int, steps: int) -> Tenso
             "content_weight": 0.0,
             "preview_every": 0,
             "scales": "auto",
+            "parametrization": "pixels",
         }
     )
     return stylize(texture, [texture], options, network).picture

@@ -1,6 +1,6 @@
 """How much memory a run will need, and how it can be made to fit. Plain arithmetic, no torch.
 
-Counted from the layers in use; docs/options.md shows predicted beside measured peaks.
+Counted from the layers in use; docs/performance.md shows predicted beside measured peaks.
 """
 
 from collections.abc import Iterable, Mapping

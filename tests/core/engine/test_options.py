@@ -50,7 +50,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "random_shift": (0.96, {}),
     "color": ("content", {}),
     "averaging": (0.9, {}),
-    "early_stop": (0.1, {"iterations": 60}),
+    "early_stop": (0.1, {"iterations": 200}),
     "dtype": ("bfloat16", {}),
     "preview_every": (1, {}),
     "timeout_seconds": (1e-6, {}),
