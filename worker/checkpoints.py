@@ -59,7 +59,7 @@ class Checkpoints:
         self._network = network
         self._shortest = shortest_seconds
         self._pace = pace
-        self._cost = 0.0
+        self._written = 0
         self._writer: Thread | None = None
         self._steps = 0
         self._begun = monotonic()
@@ -94,7 +94,9 @@ class Checkpoints:
         self._steps += 1
         if self._writer is not None and self._writer.is_alive():
             return False
-        now, cost = monotonic(), max(self._cost, self._expected_bytes() / self._pace.bytes_per_second)
+        # The mean of this run's, not the last: one that happened to be slow would put off the next for long.
+        cost = max(self.seconds / max(1, self._written), self._expected_bytes() / self._pace.bytes_per_second)
+        now = monotonic()
         return now - self._last >= self._shortest and now - self._begun >= WORTH * (self.seconds + cost)
 
     def save(self, take: Callable[[], Checkpoint]) -> None:
@@ -128,8 +130,9 @@ class Checkpoints:
             told = f"put aside after iteration {steps}: {size} bytes"
         except (ArtifactsUnavailable, MemoryError) as error:
             told = f"no checkpoint: {error}"
-        self._cost = cost = held + thread_time() - begun
+        cost = held + thread_time() - begun
         self.seconds += cost
+        self._written += 1
         self._pace.learn(size, cost)
         log.info("job %s attempt %d: %s, for %.3f s", self._record.id, self._record.attempt, told, cost)
 

@@ -1,7 +1,6 @@
 """What a run notes of itself: losses, the best iterate, each layer's influence, and when it is over."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from math import isfinite
 from time import perf_counter
 from typing import Any, Final
@@ -54,7 +53,7 @@ class Journal:
     def save(self) -> dict[str, Any]:
         """All of it as plain values and tensors."""
         return {
-            "losses": [asdict(losses) for losses in self.losses],
+            "losses": [dict(vars(losses)) for losses in self.losses],
             "influence": [dict(sample) for sample in self._influence],
             "stage_began": self._stage_began,
             "best": None if self._best is None else [self._best[0], self._best[1].cpu().clone()],
