@@ -77,6 +77,8 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
     with left_for_upkeep(f"what job {record.id} no longer needs"):
         if held:
             artifacts.delete_output(record.id, CHECKPOINT)
+            if ending.status is not JobStatus.SUCCEEDED:  # canceled just when its picture was written
+                artifacts.delete_output(record.id, RESULT)
             for earlier in range(1, record.attempt):  # one that died between its picture and its end left that
                 artifacts.delete_attempt(record.id, earlier)
         else:

@@ -15,8 +15,8 @@ from redis import Redis
 
 from core.engine.errors import EngineError, MemoryLimitError
 from core.engine.options import StyleOptions
-from core.jobs.artifacts import ArtifactStore, FolderArtifacts, open_artifacts
-from core.jobs.errors import NotReadyYet
+from core.jobs.artifacts import RESULT, ArtifactStore, FolderArtifacts, open_artifacts
+from core.jobs.errors import ArtifactMissing, NotReadyYet
 from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService, Submission
 from core.jobs.store import JobStore
@@ -238,6 +238,26 @@ def test_several_styles_are_measured_by_their_share(
 
 
 @pytest.mark.parametrize("state", ["processing", "succeeded", "canceled"])
+def test_a_job_canceled_just_when_its_picture_was_written_keeps_no_picture(
+    workshop: Workshop, service: JobService, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = type(workshop.artifacts)
+    put = store.put_output
+
+    def put_and_cancel(self: Any, job_id: str, attempt: int, name: str, *rest: Any, **more: Any) -> None:
+        put(self, job_id, attempt, name, *rest, **more)
+        if name == RESULT:
+            service.cancel(job_id)
+
+    monkeypatch.setattr(store, "put_output", put_and_cancel)
+    job = submit()
+    carry_out(job.id, workshop)
+
+    assert service.get(job.id).status is JobStatus.CANCELED
+    with pytest.raises(ArtifactMissing):
+        workshop.artifacts.output(job.id, 1, RESULT)
+
+
 def test_a_delivery_of_a_job_that_is_not_queued_does_nothing(
     workshop: Workshop, service: JobService, submit: Submit, redis: Redis, state: str
 ) -> None:
