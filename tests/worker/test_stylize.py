@@ -237,7 +237,6 @@ def test_several_styles_are_measured_by_their_share(
     assert metrics.style_distance == pytest.approx(painted / 4 + photographed * 3 / 4)
 
 
-@pytest.mark.parametrize("state", ["processing", "succeeded", "canceled"])
 def test_a_job_canceled_just_when_its_picture_was_written_keeps_no_picture(
     workshop: Workshop, service: JobService, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +257,7 @@ def test_a_job_canceled_just_when_its_picture_was_written_keeps_no_picture(
         workshop.artifacts.output(job.id, 1, RESULT)
 
 
+@pytest.mark.parametrize("state", ["processing", "succeeded", "canceled"])
 def test_a_delivery_of_a_job_that_is_not_queued_does_nothing(
     workshop: Workshop, service: JobService, submit: Submit, redis: Redis, state: str
 ) -> None:
