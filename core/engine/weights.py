@@ -42,12 +42,12 @@ class Shipped:
 SHIPPED: Final[Mapping[str, Shipped]] = {
     "strata": Shipped(
         "strata-v1.safetensors",
-        "1178c1124576e231ea3856a50c600e2c38b744ca73a56680170ca98145de8ace",
+        "41b245b1610604639452c3c3de57a0bd4186ef87f8e762c8b9fe41a7651ac614",
         "embedded-v1",
     ),
     "strata-small": Shipped(
         "strata-small-v1.safetensors",
-        "8bfb6044e366e73fe58da9779ff52642ec74f6c4b1cac88928574dd6dd4c7d83",
+        "60a13285389476e1f665d895fc1842deda2549918f9cc2cd08ef354f05a37bac",
         "embedded-small-v1",
     ),
 }

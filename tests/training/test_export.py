@@ -101,3 +101,12 @@ def test_the_shipped_file_is_the_pinned_one_with_vgg_19s_layers(name: str) -> No
     assert set(tensors) == {f"{conv}.{part}" for conv in architecture.convs for part in ("weight", "bias")}
     for conv in architecture.convs:
         assert tuple(tensors[f"{conv}.weight"].shape) == (*architecture.channels(conv)[::-1], 3, 3)
+
+
+def test_equal_tensors_and_notes_give_equal_bytes(tmp_path: Path) -> None:
+    tensors = {"conv1_1.weight": torch.rand(4, 3, 3, 3)}
+    notes = {"seed": "0", "steps": "5", "width": "0.25", "pooling": "average"}
+    hashes = {
+        export.write(tmp_path / f"{at}.safetensors", tensors, dict(list(notes.items())[::at])) for at in (1, -1, 1, 1)
+    }
+    assert len(hashes) == 1
