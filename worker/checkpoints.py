@@ -7,7 +7,7 @@ wrote it, so that a run that lost its job can never overwrite what the run after
 import json
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Thread
 from time import monotonic, thread_time
@@ -15,6 +15,7 @@ from typing import Final
 
 from core.engine.checkpoint import Checkpoint
 from core.engine.errors import CheckpointError
+from core.engine.geometry import fit
 from core.engine.memory import HISTORY
 from core.jobs.artifacts import CHECKPOINT, ArtifactStore
 from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable
@@ -23,7 +24,7 @@ from core.jobs.record import JobRecord
 log = logging.getLogger(__name__)
 
 WORTH: Final = 50
-"""Checkpoints, the next one included, may cost one part in so many of the run's time so far: 2 %."""
+"""From one checkpoint to the next the run works so many times as long as one costs: 2 %."""
 
 _PIXEL_BYTES: Final = 3 * 4
 _PICTURES: Final = 6
@@ -37,7 +38,7 @@ _TELLING_BYTES: Final = 5_000_000
 class Pace:
     """How fast this process takes and writes checkpoints: a guess before the first, and then the last one's."""
 
-    bytes_per_second: float = 400e6
+    bytes_per_second: float = 1e9
 
     def learn(self, size: int, seconds: float) -> None:
         """From one that was written."""
@@ -62,8 +63,7 @@ class Checkpoints:
         self._written = 0
         self._writer: Thread | None = None
         self._steps = 0
-        self._begun = monotonic()
-        self._last = self._begun
+        self._last = monotonic()
 
     def latest(self) -> Checkpoint | None:
         """What the newest run before this one put aside. None, and perhaps `warning`, if there is nothing of use.
@@ -95,9 +95,8 @@ class Checkpoints:
         if self._writer is not None and self._writer.is_alive():
             return False
         # The mean of this run's, not the last: one that happened to be slow would put off the next for long.
-        cost = max(self.seconds / max(1, self._written), self._expected_bytes() / self._pace.bytes_per_second)
-        now = monotonic()
-        return now - self._last >= self._shortest and now - self._begun >= WORTH * (self.seconds + cost)
+        mean = self.seconds / self._written if self._written else self._expected_bytes() / self._pace.bytes_per_second
+        return monotonic() - self._last >= max(self._shortest, WORTH * mean)
 
     def save(self, take: Callable[[], Checkpoint]) -> None:
         """Put the run aside as it is now. A store that cannot take it is no reason to end the run."""
@@ -122,10 +121,10 @@ class Checkpoints:
         what it takes from the run; that it waits does not. size: bytes, as expected."""
         begun = thread_time()
         try:
-            data = taken.to_bytes()
-            size = len(data)
+            parts = taken.to_parts()
+            size = sum(map(len, parts))
             self._artifacts.put_output(
-                self._record.id, self._record.attempt, CHECKPOINT, self._sealed(data), flush=False
+                self._record.id, self._record.attempt, CHECKPOINT, self._sealed(parts), flush=False
             )
             told = f"put aside after iteration {steps}: {size} bytes"
         except (ArtifactsUnavailable, MemoryError) as error:
@@ -138,13 +137,16 @@ class Checkpoints:
 
     def _expected_bytes(self) -> int:
         """Of a checkpoint taken now, at most."""
-        options = self._record.options
+        options, content = self._record.options, self._record.content
+        width, height = fit((content.width, content.height), options.size)
         pairs = min(self._steps, HISTORY) if options.optimizer == "lbfgs" else 0
-        return _PIXEL_BYTES * options.size**2 * (_PICTURES + 2 * pairs)
+        return _PIXEL_BYTES * width * height * (_PICTURES + 2 * pairs)
 
-    def _sealed(self, data: bytes) -> bytes:
-        seal = {"network": self._network, "crc32": zlib.crc32(data)}
-        return json.dumps(seal).encode() + b"\n" + data
+    def _sealed(self, parts: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+        digest = 0
+        for part in parts:
+            digest = zlib.crc32(part, digest)
+        return [json.dumps({"network": self._network, "crc32": digest}).encode() + b"\n", *parts]
 
     def _read(self, file: bytes) -> Checkpoint:
         head, _, data = file.partition(b"\n")

@@ -3,16 +3,19 @@
 All of it is kept, L-BFGS's pairs too, which are most of the bytes: without them the curvature would have to be
 found again, and the picture would be another. How often to pay for that is the caller's decision.
 
-Written in the safetensors format, which is a copy of memory behind a small head, and can hold no code.
+Written in the safetensors format, which is a copy of memory behind a small head, and can hold no code. Its own `save`
+copies all of that memory twice; here it is handed out as it lies there.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final, Self
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from core.engine.errors import CheckpointError
@@ -20,6 +23,15 @@ from core.engine.errors import CheckpointError
 _TENSOR: Final = "$tensor"
 _STATE: Final = "state"
 _LENGTH_BYTES: Final = 8
+_DTYPES: Final = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What a run may keep, by the format's names."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +45,21 @@ class Checkpoint:
         return len(self.state["journal"]["losses"])
 
     def to_bytes(self) -> bytes:
+        return b"".join(self.to_parts())
+
+    def to_parts(self) -> list[bytes | memoryview]:
+        """As `to_bytes`, in pieces that are to be written one after the other. They share the tensors' memory."""
         tensors: dict[str, Tensor] = {}
         plain = _without(self.state, tensors)
-        return save(tensors, {_STATE: json.dumps(plain)})
+        parts = [tensor.reshape(-1).view(torch.uint8).numpy().data for tensor in tensors.values()]
+        ends = list(accumulate(map(len, parts)))
+        head: dict[str, Any] = {"__metadata__": {_STATE: json.dumps(plain)}}
+        for (name, tensor), part, end in zip(tensors.items(), parts, ends, strict=True):
+            place = [end - len(part), end]
+            head[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
+        text = json.dumps(head).encode()
+        text += b" " * (-len(text) % _LENGTH_BYTES)
+        return [len(text).to_bytes(_LENGTH_BYTES, "little") + text, *parts]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

@@ -186,6 +186,23 @@ def _followed(service: Service, job_id: str) -> str:
     raise AssertionError("the stream never told the end")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
+@pytest.mark.timeout(400)
+def test_connections_lost_while_a_job_was_at_work_leave_no_descriptors(service: Service) -> None:
+    (worker,) = service.role("worker")
+    counts = []
+    for _ in range(5):
+        at_work = service.submit(Sent(LONG))
+        service.until(lambda job=at_work: service.started(job), "a job to be at work")  # type: ignore[misc]
+        with refusing(service):
+            time.sleep(3)
+        service.until(lambda job=at_work: service.answer("POST", f"/v1/jobs/{job}/cancel"), "a cancel to be taken")  # type: ignore[misc]
+        after = service.submit(Sent(1))
+        service.until(lambda job=after: service.ended(job), "the worker to be there again")  # type: ignore[misc]
+        counts.append(len(os.listdir(f"/proc/{worker}/fd")))
+    assert counts[-1] <= counts[0] + 2, counts  # one in each spell, before they were looked for
+
+
 @pytest.mark.timeout(300)
 def test_roles_that_are_started_with_a_wrong_password_begin_to_work_when_it_becomes_the_right_one(
     tmp_path: Path, receiver: Receiver, photo: bytes, painting: bytes

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from core.jobs.artifacts.folder import FolderArtifacts
-from core.jobs.artifacts.names import CHECKPOINT, LOSSES, PREVIEW, RESULT
+from core.jobs.artifacts.names import CHECKPOINT, LOSSES, PREVIEW, RESULT, Data
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactsUnavailable
 
@@ -49,7 +49,7 @@ class ArtifactStore(Protocol):
     def delete_input(self, picture_id: str) -> None:
         """Forget a picture. Idempotent."""
 
-    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
+    def put_output(self, job_id: str, attempt: int, name: str, data: Data, *, flush: bool = True) -> None:
         """Keep what a run made, in place of an earlier file of that name.
 
         flush: whether it must outlive a power cut; what need not is written sooner, and may then be damaged.

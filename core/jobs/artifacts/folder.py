@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from core.jobs.artifacts import places
+from core.jobs.artifacts.names import Data
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactMissing, ArtifactsFull, ArtifactsUnavailable
 
@@ -37,7 +38,7 @@ class FolderArtifacts:
     def delete_input(self, picture_id: str) -> None:
         _delete(self._folder / places.of_input(picture_id))
 
-    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
+    def put_output(self, job_id: str, attempt: int, name: str, data: Data, *, flush: bool = True) -> None:
         _write_whole(self._folder / places.of_output(job_id, attempt, name), data, flush=flush)
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
@@ -107,14 +108,14 @@ def _told(done: str) -> Iterator[None]:
         raise ArtifactsUnavailable(f"the folder of pictures cannot be {done} ({why})") from error
 
 
-def _write_whole(path: Path, data: bytes, *, flush: bool = True) -> None:
+def _write_whole(path: Path, data: Data, *, flush: bool = True) -> None:
     """Write aside, flush to the disk, rename: the file is there whole or not at all, crash included."""
     with _told("written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=places.ASIDE)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 if flush:
                     os.fsync(file.fileno())

@@ -1,8 +1,12 @@
 """What a run makes."""
 
+from collections.abc import Sequence
 from typing import Final
 
 RESULT: Final = "result.png"
 LOSSES: Final = "losses.json"
 PREVIEW: Final = "preview.jpg"
 CHECKPOINT: Final = "checkpoint"
+
+Data = bytes | Sequence[bytes | memoryview]
+"""A file, whole or in pieces that follow one another: what is large need not be copied together first."""

@@ -18,7 +18,7 @@ import fsspec
 from fsspec.asyn import sync
 
 from core.jobs.artifacts import places
-from core.jobs.artifacts.names import CHECKPOINT
+from core.jobs.artifacts.names import CHECKPOINT, Data
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable
 
@@ -90,8 +90,8 @@ class RemoteArtifacts:
     def delete_input(self, picture_id: str) -> None:
         self._delete(self._at(places.of_input(picture_id)))
 
-    def put_output(self, job_id: str, attempt: int, name: str, data: bytes, *, flush: bool = True) -> None:
-        self._write(places.of_output(job_id, attempt, name), data)
+    def put_output(self, job_id: str, attempt: int, name: str, data: Data, *, flush: bool = True) -> None:
+        self._write(places.of_output(job_id, attempt, name), data if isinstance(data, bytes) else b"".join(data))
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
         most = _PICTURE_BYTES if name != CHECKPOINT else _CHECKPOINT_BYTES
