@@ -41,7 +41,7 @@ def _resolved(preset: str) -> dict[str, Any]:
     return resolve({"preset": preset}).model_dump(mode="json")
 
 
-_ABSTRACT: Final = {"relu1_1": 1, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
+_ABSTRACT: Final = dict(zip(STYLE_LAYERS, PROFILES["abstract"], strict=True))
 _OPTIONS_EXAMPLE: Final = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Options",

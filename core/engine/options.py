@@ -43,11 +43,12 @@ Weight = Annotated[float, Field(ge=0, le=1e12, strict=True)]
 Side = Annotated[int, Field(ge=64, le=MAX_SIDE, strict=True)]
 
 PROFILES: Final[dict[ProfileName, tuple[float, float, float, float, float]]] = {
-    "fine-grain": (16, 8, 4, 2, 1),
+    "fine-grain": (256, 64, 16, 4, 1),
     "balanced": (1, 1, 1, 1, 1),
-    "abstract": (1, 2, 4, 8, 16),
+    "abstract": (1, 4, 16, 64, 256),
 }
-"""Ratios over five style layers, shallow to deep."""
+"""Ratios over five style layers, shallow to deep. Steps of four, crowsonkb's: with steps of two the least layer still
+outweighs the content, and after 300 iterations the three pictures look alike."""
 
 LEARNING_RATES: Final[dict[OptimizerName, float]] = {"lbfgs": 1.0, "adam": 0.02, "adagrad": 0.05, "sgd": 100.0}
 """The rate of an optimiser chosen without one. Pictures are in 0..1; SGD's is large because the raw

@@ -16,7 +16,7 @@ def test_options_are_a_schema_with_defaults_bounds_and_descriptions(http):
     assert (iterations["default"], iterations["minimum"], iterations["maximum"]) == (300, 1, 10_000)
     assert all(option["description"] for option in schema["properties"].values())
     assert "relu5_1" in schema["x-layers"]["vgg19"]
-    assert schema["x-profiles"]["abstract"]["relu5_1"] == 16
+    assert schema["x-profiles"]["abstract"]["relu5_1"] == 256
     assert schema["x-blocks"]["5"]["name"] == "Composition"
 
 

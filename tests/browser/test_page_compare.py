@@ -45,7 +45,7 @@ def test_the_history_leads_to_a_comparison(studio, two_jobs):
     expect(page.locator("picture-viewer")).to_have_count(2)
     asked = page.locator(".differences").first
     expect(asked).to_contain_text("Content weight")
-    expect(asked.get_by_role("row", name="Layer weights")).to_contain_text("16 : 8 : 4 : 2 : 1")
+    expect(asked.get_by_role("row", name="Layer weights")).to_contain_text("256 : 64 : 16 : 4 : 1")
     expect(asked).not_to_contain_text("Iterations")
     expect(page.locator(".differences").last).to_contain_text("Style distance")
 
@@ -147,6 +147,26 @@ def test_a_job_that_runs_shows_how_far_it_is_in_the_history(studio):
     card = page.locator(".gallery li").first
     expect(card.locator(".card-picture")).to_contain_text("Painting")
     expect(card.locator("img")).to_have_js_property("naturalWidth", 64)
+
+
+def test_a_card_of_the_history_changes_when_its_job_does(studio):
+    page = studio.open(iterations=10_000)
+    studio.choose()
+    first = studio.run()
+    page.get_by_role("link", name="Paint", exact=True).click()
+    iterations = page.locator(".field[data-option=iterations] input[type=number]")
+    iterations.fill("3")
+    iterations.press("Tab")
+    second = studio.run()
+    page.get_by_role("link", name="History").click()
+    waiting = page.locator(f"[data-job='{second}']")
+    expect(waiting.locator(".card-picture")).to_contain_text("Waiting")
+    waiting.locator("a").focus()
+    assert httpx.post(f"{studio.url}/v1/jobs/{first}/cancel").is_success
+    expect(page.locator(f"[data-job='{first}'] .card-picture")).to_contain_text("Canceled")
+    expect(waiting.get_by_role("checkbox")).to_be_visible()
+    expect(waiting.locator("img")).to_have_js_property("naturalWidth", 64)
+    expect(waiting.locator("a")).to_be_focused()
 
 
 def test_a_picture_of_the_history_is_small(studio, two_jobs):

@@ -25,7 +25,7 @@ def test_a_submitted_job_comes_back_queued_with_its_options_in_full(
 ) -> None:
     job = client.submit(photo, painting, profile="abstract", iterations=7, metadata={"by": "test"})
     assert (job.status, job.done, job.queue_position) == ("queued", False, 1)
-    assert job.options["layer_weights"]["relu5_1"] == 16 * job.options["layer_weights"]["relu1_1"]
+    assert job.options["layer_weights"]["relu5_1"] == 256 * job.options["layer_weights"]["relu1_1"]
     assert job.progress.iterations == 7
     assert job.metadata == {"by": "test"}
     assert client.get(job) == client.get(job.id)

@@ -81,7 +81,7 @@ function measures() {
 
 function networks() {
   return part("networks", "Which network draws",
-    text("The look that made this method known comes from VGG-19, trained on a million photographs and published by its makers: 548 MB, which Strata neither contains nor fetches unasked. Fetch it once, restart, and it is used from then on:"),
+    text("The look that made this method known comes from VGG-19, trained on a million photographs and published by its makers: 548 MB, which Strata neither contains nor fetches unasked. Fetch it once, and it is used from then on:"),
     h("pre", {}, h("code", {}, "strata weights fetch")),
     h("dl", {},
       h("dt", {}, "published VGG-19"), h("dd", {}, "The reference look, and the slowest."),

@@ -52,7 +52,7 @@ def test_a_submission_becomes_a_queued_job_with_everything_resolved(
     assert (record.status, record.attempt, record.priority) == (JobStatus.QUEUED, 0, Priority.HIGH)
     assert (record.content.width, record.content.height) == (96, 64)
     assert [(style.width, style.blend) for style in record.styles] == [(64, 1.0), (96, 3.0)]
-    assert record.options.layer_weights["relu5_1"] == 16
+    assert record.options.layer_weights["relu5_1"] == 256
     assert record.progress.iterations == 7
     assert (record.metadata, record.owner) == ({"a": 1}, "key-1")
     assert service.queue_position(record) == 1

@@ -80,7 +80,7 @@ def test_good_options_are_resolved_in_full() -> None:
 
     assert problems == []
     assert options is not None
-    assert (options.iterations, options.layer_weights["relu5_1"], options.style_blend) == (7, 16, (1, 3))
+    assert (options.iterations, options.layer_weights["relu5_1"], options.style_blend) == (7, 256, (1, 3))
 
 
 def test_an_unknown_priority_is_refused_with_the_known_ones() -> None:
