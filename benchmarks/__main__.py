@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import costs, iteration, memory, service, side_by_side, time_to_loss
+from benchmarks import claims, costs, iteration, memory, service, side_by_side, time_to_loss
 from benchmarks.paired import Row, markdown
 from benchmarks.subject import PAIRS, Subject
 from core.engine.network import resolve_dtype
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "memory": lambda: memory.rows(sizes, asked.device),
         "predicted": lambda: memory.predicted_rows(sizes, asked.device),
         "service": lambda: service.rows(asked.rounds),
+        "claim": lambda: claims.rows(256, asked.rounds),
         "parallel": lambda: side_by_side.rows(128, (2, 4), asked.device, asked.rounds),
         "costs": lambda: costs.rows(256, 150, asked.rounds),
     }
@@ -61,7 +62,9 @@ def _machine(device: torch.device) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "parts", nargs="*", help="iteration, loss, accuracy, memory, predicted, service, parallel, costs; all if none"
+        "parts",
+        nargs="*",
+        help="iteration, loss, accuracy, memory, predicted, service, claim, parallel, costs; all if none",
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="longer sides, pixels")
     parser.add_argument("--rounds", type=int, default=3)

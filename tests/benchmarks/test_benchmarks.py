@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks import iteration, textbook, time_to_loss
+from benchmarks import claims, iteration, textbook, time_to_loss
 from benchmarks.__main__ import main
 from benchmarks.paired import Paired, Row, in_turns, markdown
 from benchmarks.subject import Subject
@@ -64,3 +64,9 @@ def test_the_command_writes_its_table(tmp_path: object) -> None:
     assert main(["iteration", "--sizes", str(SIZE), "--rounds", "1", "--threads", "1", "--out", out]) == 0
     with open(out) as file:
         assert "iteration, 64 px, lbfgs" in file.read()
+
+
+def test_a_first_iteration_is_timed_with_new_pictures_and_again_with_the_same() -> None:
+    (row,) = claims.rows(SIZE, 1, networks=("strata-small",))
+    assert len(row.measured.ratios) == 1
+    assert min(row.measured.first + row.measured.second) > 0
