@@ -51,18 +51,18 @@ def test_sliders_and_options_change_what_is_asked_for_without_asking_before(stud
     page = studio.open()
     studio.choose()
     page.get_by_role("button", name="Abstract").click()
-    expect(page.locator("output").last).to_have_text("52 %")
+    expect(page.locator("output").last).to_have_text("75 %")
     before = len(asked)
     slider = page.get_by_role("slider", name="Grain")
     slider.focus()
     page.keyboard.press("End")
-    expect(page.locator("output").first).to_have_text("35 %")
+    expect(page.locator("output").first).to_have_text("43 %")
     option(page, "iterations").fill("7")
     option(page, "iterations").press("Tab")
     page.get_by_role("group", name="Color").get_by_role("button", name="content").click()
     assert asked[before:] == []
     options = resolved(studio, studio.run())
-    assert options["layer_weights"] == {"relu1_1": 16, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
+    assert options["layer_weights"] == {"relu1_1": 16, "relu2_1": 0.25, "relu3_1": 1, "relu4_1": 4, "relu5_1": 16}
     assert (options["iterations"], options["color"], options["profile"]) == (7, "content", None)
 
 
@@ -103,7 +103,7 @@ def test_a_profile_is_asked_for_by_name_and_a_preset_fills_the_rest(studio):
     page.get_by_role("button", name="Fine grain").click()
     options = resolved(studio, studio.run())
     assert (options["preset"], options["style_loss"], options["profile"]) == ("gatys", "gatys", "fine-grain")
-    assert (options["size"], options["layer_weights"]["relu1_1"]) == (64, 16)
+    assert (options["size"], options["layer_weights"]["relu1_1"]) == (64, 256)
     page.get_by_role("button", name="Cancel").click()
 
 

@@ -1,13 +1,15 @@
 /** The jobs of this service, newest first: look at one, pick several to compare, delete what is not wanted. */
 
 import { Problem, deleteJob, getJob, jobPath, listJobs, picture } from "./api.js";
-import { announce, h, heading } from "./dom.js";
+import { announce, h, heading, pause } from "./dom.js";
 import { finished } from "./follow.js";
 import { STATUS, ago, title } from "./format.js";
 import { forget, remembered } from "./history-store.js";
 
 const PAGE = 40;
 const MOST_COMPARED = 6;
+const LOOK_MS = 3_000;
+const LOOKED_AT = 10; // unfinished jobs, the oldest of them: they are next
 
 /** Show the screen in `main` until `signal`. */
 export async function show(main, _, signal) {
@@ -30,10 +32,38 @@ export async function show(main, _, signal) {
     list.classList.toggle("full", picked.size >= MOST_COMPARED);
     for (const box of list.querySelectorAll("input")) box.disabled = picked.size >= MOST_COMPARED && !box.checked;
   };
-  const add = (jobs) => list.append(...jobs.map((job) => card(job, pick, images)));
+  const unfinished = new Map();
+  const made = (job) => {
+    const element = card(job, pick, images);
+    if (!finished(job)) unfinished.set(element, job);
+    return element;
+  };
+  const add = (jobs) => list.append(...jobs.map(made));
   add(first.value ?? []);
   if (!list.children.length) hint.replaceChildren("Nothing was painted yet. ", h("a", { href: "#/" }, "Paint a photo"));
   moreAtTheEnd(end, pages, add, signal);
+  keptCurrent(unfinished, made, signal).catch((reason) => { if (!signal.aborted) throw reason; });
+}
+
+/** Put a new card in the place of each whose job has begun or ended, until `signal`. */
+async function keptCurrent(unfinished, made, signal) {
+  while (!signal.aborted) {
+    await pause(LOOK_MS, signal);
+    if (document.hidden) continue;
+    for (const [element, job] of [...unfinished].slice(-LOOKED_AT)) {
+      if (signal.aborted) return;
+      const now = await getJob(job.id, { signal }).catch((problem) => {
+        if ([404, 410].includes(problem.status)) unfinished.delete(element);
+        return job; // in other trouble, again next time
+      });
+      if (now.status === job.status || !element.isConnected) continue;
+      unfinished.delete(element);
+      const focused = element.contains(document.activeElement);
+      const fresh = made(now);
+      element.replaceWith(fresh);
+      if (focused) fresh.querySelector("a").focus();
+    }
+  }
 }
 
 /** Pages of jobs: the service's list, or this browser's memory where there is none. */
