@@ -22,13 +22,11 @@ def option(page: Page, name: str):
     return page.locator(f".field[data-option={name}] input[type=number]")
 
 
-def test_two_files_become_a_picture_to_look_at_and_to_keep(studio, asked):
+def test_two_files_become_a_picture_to_look_at_and_to_keep(studio):
     page = studio.open()
     studio.choose()
     job = studio.run()
     studio.finish()
-    assert f"{studio.url}/v1/jobs/{job}/preview" in asked
-
     expect(page.get_by_alt_text("The result")).to_have_js_property("naturalWidth", 64)
     expect(page.locator(".influence tbody tr")).to_have_count(5)
     expect(page.locator(".measures dt").first).to_have_text("Style distance")
@@ -124,6 +122,18 @@ def test_a_sample_is_one_click_away(studio):
     studio.run()
     studio.finish()
     expect(page.get_by_role("heading", level=1)).to_have_text("Coffee cup in the manner of Swirling night over hills")
+
+
+def test_a_picture_is_seen_as_it_sharpens(studio, asked):
+    page = studio.open(iterations=LONG)
+    studio.choose()
+    job = studio.run()
+    picture = page.get_by_alt_text("The picture as it is now")
+    expect(picture).to_have_attribute("data-preview", "yes")
+    expect(picture).to_have_js_property("naturalWidth", 64)
+    assert f"{studio.url}/v1/jobs/{job}/preview" in asked
+    first = picture.get_attribute("src")
+    expect(picture).not_to_have_attribute("src", first)
 
 
 def test_a_reload_in_mid_run_goes_on_where_it_was_and_cancel_ends_it(studio):
