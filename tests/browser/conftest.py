@@ -20,7 +20,7 @@ from api.app import create_app
 from core.jobs.queue import StylizeQueue
 from core.settings import Settings
 
-PATIENCE = float(os.environ.get("PATIENCE", "60"))  # guards against a hang only
+PATIENCE = float(os.environ.get("PATIENCE", "120"))  # guards against a hang only
 QUICK = {"network": "strata-small", "size": 64, "iterations": 12, "preview_every": 2, "dtype": "float32"}
 """Overrides of a run of a second or so, as the page keeps them."""
 

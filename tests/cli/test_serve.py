@@ -18,7 +18,7 @@ from cli.main import app
 from core.keys import hash_of
 from core.settings import Settings
 
-PATIENCE = 60  # guards against a hang only
+PATIENCE = 120  # guards against a hang only
 
 Started = Callable[..., tuple[str, Path]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from cli.supervisor import Role, Supervisor
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 SHORT = ((signal.SIGTERM, 0.5),)
 
 

@@ -45,7 +45,7 @@ def submit(service: JobService, photo: bytes, painting: bytes, quick: dict[str, 
     return submit
 
 
-PATIENCE = 90.0  # guards against a hang only
+PATIENCE = 150.0  # guards against a hang only
 
 
 class Process:
@@ -69,7 +69,7 @@ class Process:
     def child(self) -> int:
         """The process that does the work, waited for while there is none: killing 0 would end the tests themselves."""
         children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children")
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if found := children.read_text().split():
                 return int(found[0])

@@ -34,7 +34,7 @@ from worker.courier import Courier
 CanceledJob = Callable[..., JobRecord]
 
 TIMEOUT_SECONDS = 1.0  # as 15 s in life
-PATIENCE = 60.0  # guards against a hang only
+PATIENCE = 120.0  # guards against a hang only
 UNREACHED = ["/hang", "/trickle", "/reset", "/garbage"]
 
 

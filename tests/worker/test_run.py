@@ -17,7 +17,7 @@ from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 
 LEASE = 0.6
-PATIENCE = 20.0  # guards against a hang only
+PATIENCE = 90.0  # guards against a hang only
 
 
 def eventually(holds: Callable[[], bool]) -> bool:

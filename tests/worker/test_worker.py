@@ -17,7 +17,7 @@ from core.jobs.record import JobRecord, JobStatus, Priority
 from core.jobs.service import JobService, Submission
 from core.settings import Settings
 
-PATIENCE = 30.0  # guards against a hang only
+PATIENCE = 90.0  # guards against a hang only
 LONG = 10_000  # iterations that no test waits for
 
 

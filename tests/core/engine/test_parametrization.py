@@ -77,7 +77,7 @@ def _walked(space: Parametrization, picture: Tensor, target: Tensor, weight: Ten
 def test_the_same_loss_takes_fewer_iterations_in_frequencies() -> None:
     """On a photo, a painting and a trained network; noise has not the spectrum of pictures."""
     network = Network(load(Origin("embedded", ARCHITECTURES["strata-small"])), torch.device("cpu"))
-    content, style = to_tensor(photo("chelsea")), to_tensor(paint("ember", (128, 128)))
+    content, style = to_tensor(photo("coffee")), to_tensor(paint("starlit", (128, 128)))
     losses = {
         name: stylize(
             content, [style], resolve({"size": 128, "iterations": 40, "parametrization": name}), network
