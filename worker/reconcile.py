@@ -7,7 +7,7 @@ from typing import Final, Self
 from celery import Celery
 from redis import Redis
 
-from core.jobs.artifacts import CHECKPOINT, ArtifactStore, left_for_upkeep, open_artifacts
+from core.jobs.artifacts import WITHOUT_PICTURE, ArtifactStore, left_for_upkeep, open_artifacts
 from core.jobs.connections import connect
 from core.jobs.queue import make_celery, ring, rung_for
 from core.jobs.record import JobError
@@ -65,7 +65,8 @@ class Reconciler:
             log.warning("job %s was taken from a run that is gone: %s", job_id, what)
             if what is not Reclaimed.QUEUED:
                 with left_for_upkeep(f"what job {job_id} put aside"):
-                    self._artifacts.delete_output(job_id, CHECKPOINT)
+                    for name in WITHOUT_PICTURE:
+                        self._artifacts.delete_output(job_id, name)
         return len(taken)
 
     def ring_again(self) -> int:

@@ -171,9 +171,10 @@ class JobService:
         """Queued: canceled at once. Processing: flagged, the run ends soon. Finished: unchanged."""
         self.get(job_id, owner)
         record = self._store.request_cancel(job_id)
-        if record.finished:
+        if record.finished and record.status is not JobStatus.SUCCEEDED:
             with left_for_upkeep(f"what job {job_id} put aside"):
-                self._artifacts.delete_output(job_id, names.CHECKPOINT)
+                for name in names.WITHOUT_PICTURE:
+                    self._artifacts.delete_output(job_id, name)
         return record
 
     def queue_position(self, record: JobRecord) -> int | None:

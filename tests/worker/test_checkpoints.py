@@ -132,15 +132,17 @@ def test_nothing_is_left_of_checkpoints_and_of_earlier_runs_when_the_job_has_end
     assert [path.parent.name for path in Path(settings.artifacts).rglob(RESULT)] == ["2"]
 
 
-def test_nothing_is_left_of_checkpoints_when_the_job_is_canceled_before_it_goes_on(
-    service: JobService, submit: Submit, cut_off: CutOff, settings: Settings
+def test_nothing_is_left_of_earlier_runs_when_the_job_is_canceled_before_it_goes_on(
+    service: JobService, submit: Submit, cut_off: CutOff, settings: Settings, artifacts: ArtifactStore
 ) -> None:
     job = submit(iterations=ITERATIONS)
     cut_off(job)
+    artifacts.put_output(job.id, 1, RESULT, b"the picture of a run that died before it could say so")
 
     service.cancel(job.id)
 
-    assert list(Path(settings.artifacts).rglob(CHECKPOINT)) == []
+    for name in (CHECKPOINT, RESULT):
+        assert list(Path(settings.artifacts).rglob(name)) == []
 
 
 @pytest.mark.parametrize("damage", ["half", "byte", "nothing", "no seal", "network"])

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from core.jobs.artifacts import open_artifacts
+from core.jobs.artifacts import RESULT, ArtifactStore, open_artifacts
+from core.jobs.errors import ArtifactMissing
 from core.jobs.queue import StylizeQueue, make_celery, ring, rung_for
 from core.jobs.record import JobProgress, JobRecord, JobStatus, Priority
 from core.jobs.store import JobStore, Verdict
@@ -25,9 +26,14 @@ def store(redis: Redis) -> JobStore:
 
 
 @pytest.fixture
-def reconciler(redis: Redis, store: JobStore, settings: Settings) -> Iterator[Reconciler]:
+def artifacts(settings: Settings) -> ArtifactStore:
+    return open_artifacts(settings.artifacts)
+
+
+@pytest.fixture
+def reconciler(redis: Redis, store: JobStore, settings: Settings, artifacts: ArtifactStore) -> Iterator[Reconciler]:
     with make_celery(settings) as queue:
-        yield Reconciler(redis, store, open_artifacts(settings.artifacts), queue, max_attempts=MAX_ATTEMPTS)
+        yield Reconciler(redis, store, artifacts, queue, max_attempts=MAX_ATTEMPTS)
 
 
 def silence(redis: Redis) -> None:
@@ -143,12 +149,13 @@ def test_a_run_that_lost_its_job_changes_nothing_when_it_wakes_up(
 
 
 def test_a_job_that_lost_all_its_runs_fails_and_says_so(
-    reconciler: Reconciler, submit: Submit, redis: Redis, store: JobStore
+    reconciler: Reconciler, submit: Submit, redis: Redis, store: JobStore, artifacts: ArtifactStore
 ) -> None:
     job = submit()
-    for _ in range(MAX_ATTEMPTS):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         assert store.get(job.id).status is JobStatus.QUEUED
         claimed(store, job)
+        artifacts.put_output(job.id, attempt, RESULT, b"the picture of a run that died before it could say so")
         let_time_pass(redis, job)
         assert reconciler.reclaim() == 1
 
@@ -157,6 +164,9 @@ def test_a_job_that_lost_all_its_runs_fails_and_says_so(
     assert (failed.status, failed.error.type, failed.attempt) == (JobStatus.FAILED, "attempts-spent", MAX_ATTEMPTS)
     assert "3 times" in failed.error.detail
     assert failed.expires_at is not None
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        with pytest.raises(ArtifactMissing):
+            artifacts.output(job.id, attempt, RESULT)
     assert reconciler.round() == 0
 
 

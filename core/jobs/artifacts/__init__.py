@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from core.jobs.artifacts.folder import FolderArtifacts
-from core.jobs.artifacts.names import CHECKPOINT, LOSSES, PREVIEW, RESULT, Data
+from core.jobs.artifacts.names import CHECKPOINT, LOSSES, PREVIEW, RESULT, WITHOUT_PICTURE, Data
 from core.jobs.artifacts.space import Space
 from core.jobs.errors import ArtifactsUnavailable
 
@@ -21,6 +21,7 @@ __all__ = [
     "LOSSES",
     "PREVIEW",
     "RESULT",
+    "WITHOUT_PICTURE",
     "ArtifactStore",
     "FolderArtifacts",
     "Space",
