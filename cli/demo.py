@@ -25,7 +25,7 @@ from core.settings import Settings
 
 PHOTO: Final = "chelsea"
 PAINTING: Final = "ember"
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 40
 
@@ -38,9 +38,9 @@ class Effort:
     iterations: int
 
 
-# About a minute on two processor cores; on a GPU, what a job gets by default.
+# Well within a minute on two processor cores; on a GPU, what a job gets by default.
 WIDE: Final = Effort(256, 80)
-NARROW: Final = Effort(384, 100)
+NARROW: Final = Effort(512, 100)
 GPU: Final = Effort(512, 300)
 
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 import uvicorn
 from PIL import Image
@@ -30,6 +31,10 @@ from core.jobs.store import JobStore
 from core.settings import Settings
 
 pytest_plugins = ("tests.storage",)
+
+# Five seconds are httpx's own patience; a busy machine may hold up an answer for longer.
+for _part in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, 60.0)
 
 Encode = Callable[..., bytes]
 

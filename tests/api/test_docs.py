@@ -113,7 +113,7 @@ def test_every_command_of_the_page_gets_the_answer_it_promises(typed, tmp_path):
         typed(shell, "-euc", script) for script in (one_call, upload, upload + as_json, submit + follow)
     )
     assert json.loads(done)["status"] == "succeeded"
-    assert json.loads(twice)["status"] == "queued"
+    assert json.loads(twice)["status"] in ("queued", "processing")  # whoever finishes jobs here may have begun
     assert [json.loads(line)["options"]["size"] for line in sent.replace("}{", "}\n{").splitlines()][1] == 256
     assert re.findall(r"^event: (\w+)$", events, re.MULTILINE) == ["status", "status", "progress", "status"]
 

@@ -45,6 +45,7 @@ def working(service, photo) -> Iterator[None]:
     worker.join()
 
 
+@pytest.mark.timeout(600)
 def test_the_service_does_what_its_document_says(service, working, submit, tmp_path):
     submit()
     done = subprocess.run(
@@ -56,7 +57,7 @@ def test_the_service_does_what_its_document_says(service, working, submit, tmp_p
         ],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=400,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

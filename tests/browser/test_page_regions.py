@@ -87,7 +87,7 @@ def test_a_job_with_regions_and_a_beginning_is_run_again_with_both(studio, regio
 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=studio.url)
     page.get_by_role("button", name="Copy as curl").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("Copied")
     command = page.evaluate("navigator.clipboard.readText()")
     assert re.findall(r"-F '?(\w+)=", command) == ["content", "style", "style", "init_image", "mask", "options"]
     assert json.loads(command.partition("options=")[2].rstrip("'"))["init"] == "upload"

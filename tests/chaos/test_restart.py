@@ -20,7 +20,7 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
     tmp_path: Path, photo: bytes, painting: bytes, how: signal.Signals
 ) -> None:
     with Receiver() as receiver:
-        with Service(tmp_path, receiver.url, photo, painting, drain_seconds=0) as first:
+        with Service(tmp_path, receiver.url, photo, painting, drain_seconds=0, lease_seconds=10.0) as first:
             first.until(first.ready, "the service to come up")
             at_work = first.submit(Sent(LONG))
             first.until(lambda: first.started(at_work), "a job to begin")
@@ -30,7 +30,7 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
             everything = processes.below(first.process.pid, processes.running())
             first.process.send_signal(how)
             first.until(lambda: not everything & processes.running().keys(), "everything to end")
-        with Service(tmp_path, receiver.url, photo, painting) as second:
+        with Service(tmp_path, receiver.url, photo, painting, lease_seconds=10.0) as second:
             second.until(lambda: all(second.ended(job) for job in jobs), "the jobs to end")
             second.until(lambda: all(receiver.events_of(job) for job in jobs), "the callbacks")
             looked = {job: second.job(job) for job in jobs}
@@ -43,10 +43,12 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
 def test_a_rolling_restart_of_every_role_loses_no_iteration(tmp_path: Path, photo: bytes, painting: bytes) -> None:
     with (
         Receiver() as receiver,
-        Service(tmp_path, receiver.url, photo, painting, drain_seconds=0, checkpoint_seconds=3600) as service,
+        Service(
+            tmp_path, receiver.url, photo, painting, drain_seconds=0, checkpoint_seconds=3600, lease_seconds=10.0
+        ) as service,
     ):
         service.until(service.ready, "the service to come up")
-        job = service.submit(Sent(LONG))
+        job = service.submit(Sent(2 * LONG))
         for turn in (1, 2):
             service.until(lambda turn=turn: _iteration(service, job) > turn * 20, "the job to go on")  # type: ignore[misc]
             for role in ("API", "courier", "worker"):
@@ -58,7 +60,7 @@ def test_a_rolling_restart_of_every_role_loses_no_iteration(tmp_path: Path, phot
             service.until(lambda told=told: told in service.log.read_text(), "the job to be handed back")  # type: ignore[misc]
             service.until(lambda turn=turn: service.job(job).get("attempt") == turn + 1, "it to be taken up")  # type: ignore[misc]
             service.until(lambda turn=turn: _went_on(service, job) == turn, "it to go on")  # type: ignore[misc]
-            assert _iteration(service, job) >= seen
+            service.until(lambda seen=seen: _iteration(service, job) >= seen, "its progress")  # type: ignore[misc]
         service.until(lambda: service.ended(job), "the job to end")
         assert service.job(job)["status"] == "succeeded"
         assert _lost_iterations(service, job) == []

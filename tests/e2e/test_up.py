@@ -203,7 +203,7 @@ def test_jobs_and_pictures_survive_a_restart(
 
     third = start(data)
     assert third.process.wait(PATIENCE) == 1
-    assert any("Another Strata is running" in line for line in third.said)
+    third.eventually(lambda: any("Another Strata is running" in line for line in third.said))
 
     below = descendants(second.process.pid)
     second.end(signal.SIGKILL)

@@ -21,7 +21,7 @@ from core.jobs.store import JobStore
 from core.settings import Settings
 
 Submit = Callable[..., JobRecord]
-LONG = 150
+LONG = 600
 JUMPS = ("+2d", "-2d")
 """From the true time, one after the other."""
 A_WHILE = timedelta(minutes=10)

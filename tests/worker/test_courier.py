@@ -33,7 +33,7 @@ from worker.courier import Courier
 
 CanceledJob = Callable[..., JobRecord]
 
-TIMEOUT_SECONDS = 1.0  # as 15 s in life
+TIMEOUT_SECONDS = 3.0  # as 15 s in life
 PATIENCE = 120.0  # guards against a hang only
 UNREACHED = ["/hang", "/trickle", "/reset", "/garbage"]
 
@@ -156,7 +156,7 @@ def test_an_answer_that_comes_too_late_does_not_count(
     courier.round()
 
     (attempt,) = only(deliveries, job).attempts
-    assert (attempt.status_code, attempt.error) == (None, "There was no answer within 1 s.")
+    assert (attempt.status_code, attempt.error) == (None, f"There was no answer within {TIMEOUT_SECONDS:g} s.")
 
 
 def test_a_receiver_that_asks_for_time_gets_it(
@@ -219,8 +219,10 @@ def test_after_the_last_attempt_it_is_given_up_until_somebody_asks(
 
 
 def test_bad_receivers_hold_up_nobody(
-    courier: Courier, canceled: CanceledJob, deliveries: DeliveryStore, receiver: Any
+    settings: Settings, canceled: CanceledJob, deliveries: DeliveryStore, receiver: Any
 ) -> None:
+    # Two batches of these are to end before the first is due again.
+    courier = Courier(connect(settings.redis_url), Egress(allow_loopback=True), timeout_seconds=1.0)
     bad = [canceled(path) for path in (*UNREACHED, "/error", "/hang") * 3]
     here = receiver.url.replace("127.0.0.1", "127.0.0.2")  # a host of its own, where nobody listens
     away = canceled(url=f"{here}/ok")
@@ -235,6 +237,7 @@ def test_bad_receivers_hold_up_nobody(
 
     courier.round()
 
+    courier.close()
     assert untried[0] > len(bad) / 2  # the good one came last, and did not wait for those before it
     assert only(deliveries, good).status is DeliveryStatus.DELIVERED
     assert [len(only(deliveries, job).attempts) for job in (*bad, away)] == [1] * (len(bad) + 1)
@@ -338,8 +341,7 @@ def test_a_courier_process_delivers_and_removes_without_torch_and_loses_nothing_
     assert not any("libtorch" in each for each in loaded)
     assert "and to this machine: for development only" in floor.told()
 
-    for pid in (process.pid, *children):  # all at once, with a delivery under way
-        os.kill(int(pid), signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # all at once, with a delivery under way
     process.wait()
     receiver.behaviours["/hang"] = receiver.behaviours["/ok"]
     lane = urlsplit(receiver.url).hostname

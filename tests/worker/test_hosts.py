@@ -36,7 +36,7 @@ def workers(floor: Any, redis: Redis) -> dict[str, Any]:
     """One on each host, ready for work."""
     if subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode:
         pytest.skip("no namespaces can be made here, so all processes have one host name")
-    quick = {"lease_seconds": 2.0, "checkpoint_seconds": 0.1}
+    quick = {"lease_seconds": 5.0, "checkpoint_seconds": 0.1}
     workers = {host: floor.start(command(host), host, quick) for host in HOSTS}
     floor.courier()
     store = JobStore(redis, keep_seconds=3600)
@@ -50,7 +50,7 @@ def test_both_work_and_both_are_seen(
 ) -> None:
     assert httpx.get(f"{url}/readyz").json()["parts"]["worker"] == {"ok": True, "detail": "2 ready"}
 
-    jobs = [submit(iterations=30) for _ in range(6)]
+    jobs = [submit(iterations=150) for _ in range(6)]
 
     assert {floor.finished(job).status for job in jobs} == {JobStatus.SUCCEEDED}
 
@@ -66,7 +66,7 @@ def test_both_work_and_both_are_seen(
 def test_what_a_machine_was_at_when_it_died_is_finished_by_the_other_from_where_it_was(
     workers: dict[str, Any], floor: Any, service: JobService, submit: Submit
 ) -> None:
-    job = submit(iterations=500)
+    job = submit(iterations=1500)
     floor.until(lambda: any("put aside after" in worker.log.read_text() for worker in workers.values()))
     at_work, other = sorted(workers, key=lambda host: "put aside after" not in workers[host].log.read_text())
     at = service.get(job.id).progress.iteration
@@ -78,5 +78,5 @@ def test_what_a_machine_was_at_when_it_died_is_finished_by_the_other_from_where_
     floor.until(lambda: "goes on after iteration" in workers[other].log.read_text())
     finished = floor.finished(job)
     assert (finished.status, finished.attempt) == (JobStatus.SUCCEEDED, 2)
-    assert finished.progress.iteration == 500 > at
+    assert finished.progress.iteration == 1500 > at
     assert service.image(job.id).startswith(b"\x89PNG")

@@ -127,7 +127,7 @@ def test_a_job_goes_its_whole_way(
         assert http.get(f"{job['urls']['self']}/{part}").status_code == 200
     assert http.get(f"/v1/images/{job['content']['id']}/file").content.startswith(b"\x89PNG")
     assert http.get("/readyz").status_code == 200
-    assert not [name for name in stored() if name.endswith("/checkpoint")]
+    floor.until(lambda: not [name for name in stored() if name.endswith("/checkpoint")])
 
     assert http.delete(job["urls"]["self"]).status_code == 204
     assert stored() == []
@@ -163,7 +163,7 @@ def test_a_result_that_cannot_be_stored_is_stored_when_that_is_over(
 ) -> None:
     floor.worker(checkpoint_seconds=0.01)
     floor.warm()
-    job = submit(iterations=40)
+    job = submit(iterations=400)
     floor.reached(job)
     trouble.begin(at=b"/result.png")
     floor.until(lambda: "tried again soon" in floor.told())
@@ -200,7 +200,7 @@ def test_a_cancel_is_heard_while_a_result_cannot_be_stored(
 ) -> None:
     floor.worker()
     floor.warm()
-    job = submit(iterations=40)
+    job = submit(iterations=400)
     floor.reached(job)
     trouble.begin(at=b"/result.png")
     floor.until(lambda: "tried again soon" in floor.told())
@@ -216,13 +216,14 @@ def test_a_worker_that_is_to_end_hands_back_a_job_whose_result_it_cannot_store(
 ) -> None:
     first = floor.worker(drain_seconds=0.2)
     floor.warm()
-    job = submit(iterations=40)
+    job = submit(iterations=400)
     floor.reached(job)
     trouble.begin(at=b"/result.png")
     floor.until(lambda: "tried again soon" in floor.told())
 
     first.popen.send_signal(signal.SIGTERM)
-    assert first.popen.wait(60) == 0
+    floor.until(lambda: first.popen.poll() is not None)
+    assert first.popen.returncode == 0
     assert service.get(job.id).status is JobStatus.QUEUED
     trouble.end()
     floor.worker()

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +291,7 @@ def test_progress_is_published_at_a_bounded_rate_and_to_the_last(
     assert (told[0][1], told[-1][1]) == (1, 200)
     assert 3 <= len(told) < 200
     in_between = [at for at, _ in told[:-1]]
-    assert all(later - earlier >= 450 for earlier, later in pairwise(in_between))
+    assert in_between[-1] - in_between[0] >= 500 * (len(in_between) - 1) - 250  # one may come late, not all early
 
 
 def test_a_preview_is_a_small_picture_of_the_run_and_is_announced(

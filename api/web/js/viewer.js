@@ -47,7 +47,7 @@ class PictureViewer extends HTMLElement {
     const button = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
     this.replaceChildren(this.#image, h("div", { class: "tools" }, this.#level,
       button("−", "Zoom out", () => this.#zoomBy(1 / STEP)), button("Fit", "Fit all of it", () => this.#view.move({ zoom: 1, x: 0.5, y: 0.5 })),
-      button("1:1", "1:1, one pixel on one pixel", () => this.#view.move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
+      button("1:1", "1:1, one pixel on one pixel", () => this.#shown() && this.#view.move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
     this.#view.addEventListener("change", this.#draw);
     signal.addEventListener("abort", () => this.#view.removeEventListener("change", this.#draw));
     this.#image.addEventListener("load", () => this.#draw(), { signal });
@@ -66,6 +66,11 @@ class PictureViewer extends HTMLElement {
     this.#left.abort();
   }
 
+  /** Whether there is a picture yet to zoom into. */
+  #shown() {
+    return this.#image.naturalWidth > 0;
+  }
+
   /** Screen pixels of one picture pixel when all of it is shown. */
   #fit() {
     const { naturalWidth, naturalHeight } = this.#image;
@@ -73,7 +78,7 @@ class PictureViewer extends HTMLElement {
   }
 
   #draw = () => {
-    if (!this.#image.naturalWidth) return;
+    if (!this.#shown()) return;
     const scale = this.#fit() * this.#view.zoom;
     const place = (middle, size, room) => {
       const most = size <= room ? 0.5 : room / 2 / size;
@@ -95,11 +100,13 @@ class PictureViewer extends HTMLElement {
   }
 
   #zoomBy(factor) {
+    if (!this.#shown()) return;
     this.#view.move({ zoom: this.#clamped(this.#view.zoom * factor), ...this.#inside() });
   }
 
   /** Zoom so that what is under the pointer stays there. */
   #zoomAt({ clientX, clientY }, factor) {
+    if (!this.#shown()) return;
     const box = this.getBoundingClientRect();
     const before = this.#size();
     const zoom = this.#clamped(this.#view.zoom * factor);
@@ -122,6 +129,7 @@ class PictureViewer extends HTMLElement {
   }
 
   #pan(dx, dy) {
+    if (!this.#shown()) return;
     const { width, height } = this.#size();
     const { x, y } = this.#inside();
     this.#view.move({ x: x - dx / width, y: y - dy / height });

@@ -108,9 +108,18 @@ def _told(done: str) -> Iterator[None]:
         raise ArtifactsUnavailable(f"the folder of pictures cannot be {done} ({why})") from error
 
 
+@contextmanager
+def _kept() -> Iterator[None]:
+    """A folder that is removed while it is written to, with the job it belongs to, is not a file that is missing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ArtifactsUnavailable("the folder was removed meanwhile") from error
+
+
 def _write_whole(path: Path, data: Data, *, flush: bool = True) -> None:
     """Write aside, flush to the disk, rename: the file is there whole or not at all, crash included."""
-    with _told("written"):
+    with _told("written"), _kept():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=places.ASIDE)
         try:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -294,7 +295,10 @@ def test_a_cancel_that_races_the_end_leaves_exactly_one_terminal_state(
 
 
 def test_the_queue_is_ordered_by_priority_and_then_by_age(store: JobStore, queued: Queued) -> None:
-    jobs = [queued(priority) for priority in ("low", "normal", "high", "normal", "high", "low")]
+    jobs = []
+    for priority in ("low", "normal", "high", "normal", "high", "low"):
+        jobs.append(queued(priority))
+        time.sleep(0.002)  # age is told in milliseconds
 
     positions = [store.queue_position(job.id) for job in jobs]
 

@@ -1,7 +1,9 @@
 """A folder of artifacts whose disk is full, or that is none."""
 
 import resource
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,28 +17,51 @@ from core.jobs.ids import new_job_id
 JOB = new_job_id(datetime(2026, 1, 1, tzinfo=UTC))
 
 
-@pytest.fixture
+@contextmanager
 def smallest_files() -> Iterator[None]:
-    """A system, as it were, on which a file has at most 16 bytes."""
+    """A system on which a file has at most 16 bytes. Not for long: that holds for the log of the tests, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path, smallest_files: None) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     artifacts = FolderArtifacts(tmp_path)
     artifacts.put_output(JOB, 1, RESULT, b"old")
 
-    with pytest.raises(ArtifactsUnavailable, match="too large"):
+    with smallest_files(), pytest.raises(ArtifactsUnavailable, match="too large"):
         artifacts.put_output(JOB, 1, RESULT, b"new" * 10)
 
     assert artifacts.output(JOB, 1, RESULT) == b"old"
     assert len(files(tmp_path)) == 1
+
+
+class Removing(list[bytes]):
+    """Data in pieces; a folder is removed while they are written."""
+
+    def __init__(self, folder: Path, *pieces: bytes) -> None:
+        super().__init__(pieces)
+        self._folder = folder
+
+    def __iter__(self) -> Iterator[bytes]:
+        shutil.rmtree(self._folder)
+        return super().__iter__()
+
+
+def test_a_job_that_is_removed_while_its_output_is_written_is_no_missing_file(tmp_path: Path) -> None:
+    artifacts = FolderArtifacts(tmp_path)
+
+    with pytest.raises(ArtifactsUnavailable, match="removed meanwhile"):
+        artifacts.put_output(JOB, 1, RESULT, Removing(tmp_path / "jobs" / JOB, b"picture"))
+
+    assert files(tmp_path) == []
 
 
 def test_a_full_disk_is_said_to_be_full_and_keeps_what_it_has(small_disk: Any) -> None:
