@@ -19,7 +19,7 @@ def test_the_loss_falls_and_the_classes_are_learnt(bank: Bank, recipe: Recipe) -
     first = trainer.loss
     trainer.run(lambda report: None, None)
     assert trainer.done == recipe.steps
-    assert trainer.loss < 0.85 * first
+    assert trainer.loss < 0.9 * first  # a running mean, which begins at what guessing costs
 
 
 def test_a_resumed_run_is_the_same_run_bit_for_bit(bank: Bank, recipe: Recipe, tmp_path: Path) -> None:
