@@ -25,8 +25,9 @@ demo: $(INSTALLED)  ## paint one picture from end to end: demo-output/
 up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--port 9000")
 	@$(BIN)/strata up $(ARGS)
 
+# Files go out in their own order: by number of tests, the longest, which have few, would come last and alone.
 test: $(INSTALLED)  ## every test (ARGS="-k cancel")
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(INSTALLED)  ## 200 jobs under every fault, thrice at random moments, and the table of recoveries: 15 minutes
 	@STRATA_CHAOS_ROUNDS=$${STRATA_CHAOS_ROUNDS:-3} STRATA_CHAOS_JOBS=$${STRATA_CHAOS_JOBS:-200} \

@@ -20,7 +20,7 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
     tmp_path: Path, photo: bytes, painting: bytes, how: signal.Signals
 ) -> None:
     with Receiver() as receiver:
-        with Service(tmp_path, receiver.url, photo, painting, drain_seconds=0, lease_seconds=10.0) as first:
+        with Service(tmp_path, receiver.url, photo, painting, drain_seconds=0, lease_seconds=6.0) as first:
             first.until(first.ready, "the service to come up")
             at_work = first.submit(Sent(LONG))
             first.until(lambda: first.started(at_work), "a job to begin")
@@ -30,7 +30,7 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
             everything = processes.below(first.process.pid, processes.running())
             first.process.send_signal(how)
             first.until(lambda: not everything & processes.running().keys(), "everything to end")
-        with Service(tmp_path, receiver.url, photo, painting, lease_seconds=10.0) as second:
+        with Service(tmp_path, receiver.url, photo, painting, lease_seconds=6.0) as second:
             second.until(lambda: all(second.ended(job) for job in jobs), "the jobs to end")
             second.until(lambda: all(receiver.events_of(job) for job in jobs), "the callbacks")
             looked = {job: second.job(job) for job in jobs}
@@ -44,7 +44,7 @@ def test_a_rolling_restart_of_every_role_loses_no_iteration(tmp_path: Path, phot
     with (
         Receiver() as receiver,
         Service(
-            tmp_path, receiver.url, photo, painting, drain_seconds=0, checkpoint_seconds=3600, lease_seconds=10.0
+            tmp_path, receiver.url, photo, painting, drain_seconds=0, checkpoint_seconds=3600, lease_seconds=6.0
         ) as service,
     ):
         service.until(service.ready, "the service to come up")

@@ -33,7 +33,7 @@ from worker.courier import Courier
 
 CanceledJob = Callable[..., JobRecord]
 
-TIMEOUT_SECONDS = 3.0  # as 15 s in life
+TIMEOUT_SECONDS = 2.0  # as 15 s in life
 PATIENCE = 120.0  # guards against a hang only
 UNREACHED = ["/hang", "/trickle", "/reset", "/garbage"]
 

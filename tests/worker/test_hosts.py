@@ -50,7 +50,7 @@ def test_both_work_and_both_are_seen(
 ) -> None:
     assert httpx.get(f"{url}/readyz").json()["parts"]["worker"] == {"ok": True, "detail": "2 ready"}
 
-    jobs = [submit(iterations=150) for _ in range(6)]
+    jobs = [submit(iterations=80) for _ in range(6)]
 
     assert {floor.finished(job).status for job in jobs} == {JobStatus.SUCCEEDED}
 

@@ -13,7 +13,7 @@ from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
 
 Submit = Callable[..., JobRecord]
-LONG = 600
+LONG = 400
 
 
 def _files(folder: str, job: JobRecord) -> dict[str, bytes]:
