@@ -67,6 +67,21 @@ def test_pictures_that_are_compared_zoom_and_move_together(studio, two_jobs):
     expect(page.locator("picture-viewer.zoomed")).to_have_count(0)
 
 
+def test_keys_pressed_before_there_is_a_picture_lead_nowhere(studio, two_jobs):
+    page = studio.open(f"jobs/{two_jobs[0]}")
+    studio.finish()
+    place = page.evaluate("""() => {
+        const view = Object.assign(new EventTarget(), { zoom: 1, x: 0.5, y: 0.5 });
+        view.move = (change) => Object.assign(view, change);
+        const viewer = document.createElement("picture-viewer");
+        document.body.append(viewer.set({ alt: "None yet", view }));
+        for (const key of "++-") viewer.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        for (const button of viewer.querySelectorAll("button")) button.click();
+        return [view.zoom, view.x, view.y];
+    }""")
+    assert place == [1, 0.5, 0.5]
+
+
 def test_a_picture_is_seen_pixel_by_pixel(studio, two_jobs):
     page = studio.open(f"jobs/{two_jobs[0]}")
     image = page.locator("picture-viewer > img")

@@ -47,7 +47,7 @@ class PictureViewer extends HTMLElement {
     const button = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
     this.replaceChildren(this.#image, h("div", { class: "tools" }, this.#level,
       button("−", "Zoom out", () => this.#zoomBy(1 / STEP)), button("Fit", "Fit all of it", () => this.#view.move({ zoom: 1, x: 0.5, y: 0.5 })),
-      button("1:1", "1:1, one pixel on one pixel", () => this.#shown() && this.#view.move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
+      button("1:1", "1:1, one pixel on one pixel", () => this.#move({ zoom: 1 / this.#fit() })), button("+", "Zoom in", () => this.#zoomBy(STEP))));
     this.#view.addEventListener("change", this.#draw);
     signal.addEventListener("abort", () => this.#view.removeEventListener("change", this.#draw));
     this.#image.addEventListener("load", () => this.#draw(), { signal });
@@ -66,9 +66,9 @@ class PictureViewer extends HTMLElement {
     this.#left.abort();
   }
 
-  /** Whether there is a picture yet to zoom into. */
-  #shown() {
-    return this.#image.naturalWidth > 0;
+  /** Look elsewhere, once there is a picture: without its size no place is known. */
+  #move(change) {
+    if (this.#image.naturalWidth) this.#view.move(change);
   }
 
   /** Screen pixels of one picture pixel when all of it is shown. */
@@ -78,7 +78,7 @@ class PictureViewer extends HTMLElement {
   }
 
   #draw = () => {
-    if (!this.#shown()) return;
+    if (!this.#image.naturalWidth) return;
     const scale = this.#fit() * this.#view.zoom;
     const place = (middle, size, room) => {
       const most = size <= room ? 0.5 : room / 2 / size;
@@ -100,20 +100,18 @@ class PictureViewer extends HTMLElement {
   }
 
   #zoomBy(factor) {
-    if (!this.#shown()) return;
-    this.#view.move({ zoom: this.#clamped(this.#view.zoom * factor), ...this.#inside() });
+    this.#move({ zoom: this.#clamped(this.#view.zoom * factor), ...this.#inside() });
   }
 
   /** Zoom so that what is under the pointer stays there. */
   #zoomAt({ clientX, clientY }, factor) {
-    if (!this.#shown()) return;
     const box = this.getBoundingClientRect();
     const before = this.#size();
     const zoom = this.#clamped(this.#view.zoom * factor);
     const grown = zoom / this.#view.zoom;
     const { x, y } = this.#inside();
     const [dx, dy] = [clientX - box.left - box.width / 2, clientY - box.top - box.height / 2];
-    this.#view.move({ zoom, x: x + (dx / before.width) * (1 - 1 / grown), y: y + (dy / before.height) * (1 - 1 / grown) });
+    this.#move({ zoom, x: x + (dx / before.width) * (1 - 1 / grown), y: y + (dy / before.height) * (1 - 1 / grown) });
   }
 
   #size() {
@@ -129,10 +127,9 @@ class PictureViewer extends HTMLElement {
   }
 
   #pan(dx, dy) {
-    if (!this.#shown()) return;
     const { width, height } = this.#size();
     const { x, y } = this.#inside();
-    this.#view.move({ x: x - dx / width, y: y - dy / height });
+    this.#move({ x: x - dx / width, y: y - dy / height });
   }
 
   #key(event) {

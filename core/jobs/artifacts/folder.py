@@ -97,8 +97,6 @@ def _told(done: str) -> Iterator[None]:
     """The system's errors as ours, without the paths of this machine."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         if error.errno == errno.ENOMEM:  # it is the process that is in trouble, not the folder
             raise
@@ -108,18 +106,9 @@ def _told(done: str) -> Iterator[None]:
         raise ArtifactsUnavailable(f"the folder of pictures cannot be {done} ({why})") from error
 
 
-@contextmanager
-def _kept() -> Iterator[None]:
-    """A folder that is removed while it is written to, with the job it belongs to, is not a file that is missing."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ArtifactsUnavailable("the folder was removed meanwhile") from error
-
-
 def _write_whole(path: Path, data: Data, *, flush: bool = True) -> None:
     """Write aside, flush to the disk, rename: the file is there whole or not at all, crash included."""
-    with _told("written"), _kept():
+    with _told("written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=places.ASIDE)
         try:
@@ -138,11 +127,11 @@ def _write_whole(path: Path, data: Data, *, flush: bool = True) -> None:
 
 
 def _read(path: Path, what: str) -> bytes:
-    try:
-        with _told("read"):
+    with _told("read"):
+        try:
             return path.read_bytes()
-    except FileNotFoundError:
-        raise ArtifactMissing(f"{what} is not in the artifact store.") from None
+        except FileNotFoundError:
+            raise ArtifactMissing(f"{what} is not in the artifact store.") from None
 
 
 def _delete(path: Path) -> None:

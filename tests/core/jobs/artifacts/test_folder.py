@@ -58,7 +58,7 @@ class Removing(list[bytes]):
 def test_a_job_that_is_removed_while_its_output_is_written_is_no_missing_file(tmp_path: Path) -> None:
     artifacts = FolderArtifacts(tmp_path)
 
-    with pytest.raises(ArtifactsUnavailable, match="removed meanwhile"):
+    with pytest.raises(ArtifactsUnavailable, match="cannot be written"):
         artifacts.put_output(JOB, 1, RESULT, Removing(tmp_path / "jobs" / JOB, b"picture"))
 
     assert files(tmp_path) == []
