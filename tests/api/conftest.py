@@ -96,3 +96,14 @@ def submit(http: httpx.Client, photo: bytes, painting: bytes) -> Callable[..., d
         return job
 
     return submitted
+
+
+@pytest.fixture
+def looks(redis: Redis) -> Callable[[], int]:
+    """`looks()`: how often jobs have been looked at or changed, by the server's own count."""
+
+    def counted() -> int:
+        commands = redis.info("commandstats")
+        return sum(each["calls"] for name, each in commands.items() if name.startswith("cmdstat_eval"))
+
+    return counted

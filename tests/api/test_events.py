@@ -227,14 +227,7 @@ def test_a_client_that_takes_nothing_holds_up_nobody_and_is_let_go(serve, submit
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def _looks(redis_url: str) -> int:
-    """How often jobs have been looked at or changed."""
-    with Redis.from_url(redis_url) as client:
-        counted = client.info("commandstats")
-    return sum(each["calls"] for name, each in counted.items() if name.startswith("cmdstat_eval"))
-
-
-def test_a_server_that_is_told_to_end_ends_its_streams_and_held_answers_at_once(redis_server, submit, settings):
+def test_a_server_that_is_told_to_end_ends_its_streams_and_held_answers_at_once(redis_server, submit, settings, looks):
     job = submit()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port, environment = listener.getsockname()[1], {**os.environ, "STRATA_REDIS_URL": redis_server}
@@ -250,10 +243,10 @@ def test_a_server_that_is_told_to_end_ends_its_streams_and_held_answers_at_once(
                 waiter = threading.Thread(
                     target=lambda: held.append(httpx.get(url, params={"wait": 60}, timeout=90).status_code)
                 )
-                before = _looks(redis_server)
+                before = looks()
                 waiter.start()
                 deadline = time.monotonic() + 60
-                while _looks(redis_server) == before:  # the held request looks at its job
+                while looks() == before:  # the held request looks at its job
                     assert time.monotonic() < deadline
                     time.sleep(0.02)
                 server.send_signal(signal.SIGTERM)

@@ -146,13 +146,8 @@ def test_a_job_may_say_how_long_it_is_kept(http, photo, painting, store):
     assert abs(kept - timedelta(seconds=90)) < timedelta(milliseconds=2)
 
 
-def test_a_look_is_held_until_the_status_changes(http, submit, store):
+def test_a_look_is_held_until_the_status_changes(http, submit, store, looks):
     job = submit()
-
-    def looks() -> int:
-        counted = store._redis.info("commandstats")
-        return sum(each["calls"] for name, each in counted.items() if name.startswith("cmdstat_eval"))
-
     before = looks()
     with ThreadPoolExecutor() as pool:
         held = pool.submit(http.get, job["urls"]["self"], params={"wait": 60}, timeout=90)

@@ -25,7 +25,7 @@ def test_the_textbook_loop_and_the_engine_have_the_same_objective_and_gradient(s
     view = scene.at(schedule(options, scene.size)[0])
     picture = (view.content * 0.8 + 0.1).requires_grad_()
     ours, theirs = view.evaluate(picture).total, subject.loss(SIZE)(picture)
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=0)  # two layouts of float32, each rounded its own way
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)
     gradients = [torch.autograd.grad(total, picture)[0] for total in (ours, theirs)]
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)
 

@@ -97,4 +97,4 @@ def test_two_hundred_jobs_scroll_without_work_that_grows_with_them(studio, jobs,
     assert MANY <= len(set(fetched)) == len(fetched)
     assert seen["rendered"] < MANY * 3 / 4  # those near the screen, and a page that has just come
     assert seen["shift"] < 0.01
-    assert sorted(seen["tasks"])[-2:-1] < [STALL_MS]  # the machine may have held up one
+    assert max(seen["tasks"], default=0) < STALL_MS

@@ -15,11 +15,11 @@ CPU = torch.device("cpu")
 
 
 def test_the_loss_falls_and_the_classes_are_learnt(bank: Bank, recipe: Recipe) -> None:
-    trainer = Trainer(recipe, bank, CPU)
+    trainer = Trainer(replace(recipe, steps=60), bank, CPU)  # its loss is a running mean, which is slow to fall
     first = trainer.loss
     trainer.run(lambda report: None, None)
-    assert trainer.done == recipe.steps
-    assert trainer.loss < 0.9 * first  # a running mean, which begins at what guessing costs
+    assert trainer.done == 60
+    assert trainer.loss < 0.85 * first
 
 
 def test_a_resumed_run_is_the_same_run_bit_for_bit(bank: Bank, recipe: Recipe, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,6 @@ def test_after_the_last_attempt_it_is_given_up_until_somebody_asks(
 def test_bad_receivers_hold_up_nobody(
     settings: Settings, canceled: CanceledJob, deliveries: DeliveryStore, receiver: Any
 ) -> None:
-    # Two batches of these are to end before the first is due again.
-    courier = Courier(connect(settings.redis_url), Egress(allow_loopback=True), timeout_seconds=1.0)
     bad = [canceled(path) for path in (*UNREACHED, "/error", "/hang") * 3]
     here = receiver.url.replace("127.0.0.1", "127.0.0.2")  # a host of its own, where nobody listens
     away = canceled(url=f"{here}/ok")
@@ -235,9 +234,10 @@ def test_bad_receivers_hold_up_nobody(
 
     receiver.behaviours["/ok"] = noting
 
-    courier.round()
+    # Two batches of these are to end before the first is due again.
+    with closing(Courier(connect(settings.redis_url), Egress(allow_loopback=True), timeout_seconds=1.0)) as courier:
+        courier.round()
 
-    courier.close()
     assert untried[0] > len(bad) / 2  # the good one came last, and did not wait for those before it
     assert only(deliveries, good).status is DeliveryStatus.DELIVERED
     assert [len(only(deliveries, job).attempts) for job in (*bad, away)] == [1] * (len(bad) + 1)
