@@ -17,6 +17,7 @@ from benchmarks.subject import Subject
 from core.engine.geometry import fit
 from core.engine.memory import PLANS, predict
 from core.engine.options import NetworkName
+from core.engine.shares import layers_in_use
 
 EVALUATIONS = 23
 """Enough for the engine's L-BFGS history to be full; the textbook's goes on growing to a hundred pairs."""
@@ -47,7 +48,7 @@ def predicted_rows(sizes: tuple[int, ...], device: str) -> Iterator[Row]:
 def _predicted(subject: Subject, size: int) -> int:
     options, architecture = subject.options(size, EVALUATIONS, network=subject.network_name), subject.architecture
     side = fit((subject.content.shape[-1], subject.content.shape[-2]), size)
-    layers = frozenset((*options.layer_weights, *options.content_layers))
+    layers = layers_in_use(options)
     return predict(options, side, layers, architecture, subject.dtype.itemsize, PLANS[0])
 
 

@@ -17,12 +17,12 @@ from PIL import Image
 
 from core.engine.metrics import measure
 from core.engine.network import Network, resolve_dtype
-from core.engine.objective import blend_weights
 from core.engine.options import PROFILES, StyleOptions
 from core.engine.perceptual import Lpips
 from core.engine.pixels import resize, to_image, to_tensor
 from core.engine.presets import PRESETS, resolve
 from core.engine.progress import Progress
+from core.engine.shares import blend_weights, layers_in_use
 from core.engine.stylize import stylize
 from core.engine.weights import choose, load
 from core.settings import Settings
@@ -133,7 +133,7 @@ class Painter:
         )
 
     def _opened(self, options: StyleOptions) -> Network:
-        origin = choose("auto", options.network, [*options.layer_weights, *options.content_layers], self._weights_dir)
+        origin = choose("auto", options.network, layers_in_use(options), self._weights_dir)
         if origin.warning:
             log.warning("%s", origin.warning)
         parameters = load(replace(origin, warning=None))

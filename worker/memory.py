@@ -11,6 +11,7 @@ import torch
 from core.engine.errors import EngineError
 from core.engine.geometry import fit
 from core.engine.memory import plan, predict
+from core.engine.shares import layers_in_use
 from core.jobs.record import JobRecord
 from worker.studio import Studio
 
@@ -46,7 +47,7 @@ def peak_bytes(device: torch.device) -> int:
 def predicted_bytes(record: JobRecord, studio: Studio) -> int | None:
     """What the job was expected to need beside what the worker holds anyway; None if that cannot be said."""
     options = record.options
-    layers = frozenset((*options.layer_weights, *options.content_layers))
+    layers = layers_in_use(options)
     content = record.content.width, record.content.height
     try:
         network = studio.model(options).network

@@ -13,6 +13,7 @@ import torch
 from core.engine.network import Network, Parameters, resolve_dtype
 from core.engine.options import StyleOptions
 from core.engine.perceptual import Lpips
+from core.engine.shares import layers_in_use
 from core.engine.targets import TargetCache
 from core.engine.weights import Origin, choose, load
 
@@ -69,7 +70,7 @@ class Studio:
 
         Raises WeightsError when its parameters are missing or damaged.
         """
-        layers = {*options.layer_weights, *options.content_layers}
+        layers = layers_in_use(options)
         dtype = resolve_dtype(options.dtype, self.device)
         with self._lock:
             chosen = choose(self._weights, options.network, layers, self._weights_dir)

@@ -16,9 +16,9 @@ from torch import Tensor
 from core.engine.errors import CheckpointError, PictureError
 from core.engine.metrics import measure
 from core.engine.network import Network
-from core.engine.objective import blend_weights
 from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
+from core.engine.shares import blend_weights
 from core.engine.stylize import stylize
 from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore, left_for_upkeep
 from core.jobs.errors import ArtifactsUnavailable

@@ -10,6 +10,7 @@ from core.engine import losses
 from core.engine.losses import Statistics, StyleForm
 from core.engine.options import StyleOptions
 from core.engine.progress import Losses
+from core.engine.shares import blend_weights, content_layers, style_layers
 
 Features = Mapping[str, Tensor]
 
@@ -72,28 +73,6 @@ def style_term(layer: str) -> str:
 
 def content_term(layer: str) -> str:
     return f"content/{layer}"
-
-
-def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights divided by their sum, those of 0 left out, by name: only ratios matter, never order."""
-    total = sum(weights[name] for name in sorted(weights))
-    return {name: weights[name] / total for name in sorted(weights) if weights[name] > 0}
-
-
-def content_layers(options: StyleOptions) -> dict[str, float]:
-    """Content layers in use with their shares."""
-    return shares(options.content_layers) if options.content_weight else {}
-
-
-def style_layers(options: StyleOptions) -> dict[str, float]:
-    """Style layers in use with their shares."""
-    return shares(options.layer_weights) if options.style_weight else {}
-
-
-def blend_weights(options: StyleOptions, styles: int) -> list[float]:
-    """One share for each style picture; they sum to 1."""
-    given = options.style_blend or (1.0,) * styles
-    return [weight / sum(given) for weight in given]
 
 
 def style_form(options: StyleOptions) -> StyleForm:

@@ -1,6 +1,6 @@
 """What a run looks at: the pictures it was given, and at each size the objective made from them."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,6 +22,7 @@ from core.engine.pixels import resize
 from core.engine.pyramid import Stage
 from core.engine.regions import guides, masks
 from core.engine.replay import Replayed
+from core.engine.shares import blend_weights, content_layers, layers_in_use, style_layers
 from core.engine.targets import TargetCache
 from core.engine.warp import Shift
 
@@ -115,7 +116,7 @@ class Scene:
         self.plan = plan(
             options,
             size_of(self.content),
-            {**objective.content_layers(options), **objective.style_layers(options)},
+            layers_in_use(options),
             network.architecture,
             self._network.dtype.itemsize,
             memory_bytes,
@@ -123,7 +124,7 @@ class Scene:
         self._styles = tuple(self._place(style) for style in styles)
         self.upload = None if pictures.init is None else self._place(pictures.init)
         self._masks = None if pictures.labels is None else self._place(masks(pictures.labels, len(styles)))
-        self.blend = objective.blend_weights(options, len(styles))
+        self.blend = blend_weights(options, len(styles))
         self._ids = tuple(pictures.ids)
         self._targets = targets if targets is not None and self._ids else TargetCache(0)
 
@@ -140,19 +141,19 @@ class Scene:
         styles = tuple(resize(style, fit(size_of(style), longer)) for style in self._styles)
         if options.color == "match":
             styles = tuple(match_palette(style, content) for style in styles)
-        content_layers, style_layers = objective.content_layers(options), objective.style_layers(options)
+        in_content, in_style = content_layers(options), style_layers(options)
         regions = None if self._masks is None else F.interpolate(self._masks, content.shape[-2:], mode="area")
         guides = None if regions is None else _guides(options, regions)
-        statistics = tuple(self._described(at, style, style_layers) for at, style in enumerate(styles))
+        statistics = tuple(self._described(at, style, in_style) for at, style in enumerate(styles))
         return View(
             content,
             styles,
             options,
-            self._trunk([*content_layers, *style_layers]),
-            self._trunk(content_layers),
+            self._trunk(layers_in_use(options)),
+            self._trunk(in_content),
             statistics,
             regions,
-            objective.build(options, self._seen(content, content_layers), statistics, guides),
+            objective.build(options, self._seen(content, in_content), statistics, guides),
         )
 
     def _described(self, at: int, style: Tensor, layers: Mapping[str, float]) -> dict[str, Statistics]:
@@ -186,7 +187,7 @@ class Scene:
             picture = with_colors_of(resize(self.content, size_of(picture)), picture)
         return picture.detach().squeeze(0).float().clamp(0, 1).cpu()
 
-    def _trunk(self, layers: Sequence[str] | Mapping[str, float]) -> Trunk:
+    def _trunk(self, layers: Iterable[str]) -> Trunk:
         return self._network.trunk(
             layers, self.options.pooling, self.options.padding, checkpointed=self.plan.checkpointed
         )
@@ -198,7 +199,7 @@ class Scene:
 
 
 def _guides(options: StyleOptions, regions: Tensor) -> Guides:
-    return guides(regions, size_of(regions), objective.style_layers(options))
+    return guides(regions, size_of(regions), style_layers(options))
 
 
 def size_of(picture: Tensor) -> Size:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.engine import objective
 from core.engine.architecture import STYLE_LAYERS
 from core.engine.errors import OptionsError
 from core.engine.network import Network, normalise
@@ -18,6 +17,7 @@ from core.engine.progress import Ended, Outcome, Progress
 from core.engine.pyramid import schedule
 from core.engine.scene import Pictures as Given
 from core.engine.scene import Scene
+from core.engine.shares import shares
 from core.engine.stylize import stylize
 
 Pictures = Callable[..., Tensor]
@@ -269,7 +269,7 @@ def test_the_weighted_gradients_of_the_layers_add_up_to_that_of_the_style(tiny: 
     (whole,) = torch.autograd.grad(evaluation.total, x, retain_graph=True)
     summed = sum((torch.autograd.grad(part, x, retain_graph=True)[0] for part in parts), torch.zeros_like(x))
     torch.testing.assert_close(summed, whole)
-    assert objective.shares({"a": 2.0, "b": 0.0, "c": 6.0}) == {"a": 0.25, "c": 0.75}
+    assert shares({"a": 2.0, "b": 0.0, "c": 6.0}) == {"a": 0.25, "c": 0.75}
 
 
 def test_iterate_averaging_is_the_debiased_average(tiny: Network, picture: Pictures) -> None:
