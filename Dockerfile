@@ -23,6 +23,8 @@ RUN uv venv /opt/strata && uv pip sync --no-cache --require-hashes --python /opt
 
 FROM api-packages AS api-environment
 RUN --mount=from=wheel,source=/wheel,target=/wheel uv pip install --no-cache --no-deps --python /opt/strata/bin/python /wheel/*.whl
+# Only workers draw.
+RUN rm -r /opt/strata/lib/python*/site-packages/core/engine/parameters
 
 FROM worker-packages AS worker-environment
 RUN --mount=from=wheel,source=/wheel,target=/wheel uv pip install --no-cache --no-deps --python /opt/strata/bin/python /wheel/*.whl

@@ -150,12 +150,20 @@ class PartState(BaseModel):
     detail: str = Field(description="How it is, in words.")
 
 
+class NetworkState(BaseModel):
+    """A network that a worker can draw with."""
+
+    weights: str = Field(description="Its parameters.", examples=["vgg19-normalized-v1"])
+    deepest: str = Field(description="The last layer that can be asked for.", examples=["relu5_1"])
+
+
 class ReadyState(BaseModel):
     """Whether work can be taken and finished."""
 
     status: str = Field("ready", description="Always ready; otherwise the answer is a problem.")
     parts: dict[str, PartState] = Field(description="redis, artifacts, worker.")
     network: dict[str, str] | None = Field(description="What a live worker draws with: network, weights, device.")
+    networks: dict[str, NetworkState] = Field(description="Every network that it can draw with, by name.")
 
 
 class FieldError(BaseModel):

@@ -80,13 +80,15 @@ SUCCEEDED: Final = _job(
     progress=JobProgress(iteration=50, iterations=50, fraction=1, eta_seconds=0, losses=JobLosses(**_LOSSES)),
     outcome="finished",
     metrics=JobMetrics(
-        lpips=None,
+        lpips=0.58,
         ssim=0.41,
         psnr=14.2,
         style_distance=0.058,
         style_distance_by_layer=dict(zip(STYLE_LAYERS, (0.02, 0.03, 0.05, 0.07, 0.12), strict=True)),
         style_distance_by_style=[0.058],
         content_style_distance=0.83,
+        palette_distance=2.6,
+        content_palette_distance=17.9,
         content_distance=0.41,
         layer_influence=dict(zip(STYLE_LAYERS, (0.06, 0.11, 0.19, 0.27, 0.37), strict=True)),
         iterations=50,
@@ -96,9 +98,9 @@ SUCCEEDED: Final = _job(
         device="cpu",
         dtype="float32",
         network="vgg19",
-        weights="seeded-v1",
+        weights="vgg19-normalized-v1",
         peak_memory_bytes=None,
-        unavailable={"lpips": "its parameters are not on this machine"},
+        unavailable={},
     ),
 )
 

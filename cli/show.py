@@ -116,6 +116,8 @@ METRICS: Final = (
     ("lpips", "LPIPS to the photo", "{:.3f}"),
     ("style_distance", "style distance", "{:.4g}"),
     ("content_style_distance", "… of the photo itself", "{:.4g}"),
+    ("palette_distance", "palette distance", "{:.2f}"),
+    ("content_palette_distance", "… of the photo itself", "{:.2f}"),
     ("seconds_per_iteration", "seconds an iteration", "{:.3f}"),
     ("queue_seconds", "seconds queued", "{:.2f}"),
     ("engine_seconds", "seconds painting", "{:.2f}"),

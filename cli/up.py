@@ -91,5 +91,5 @@ class _Herald:
         for label, text in facts.items():
             self._console.print(f"  {label:<8} {text}")
         if str(network.get("weights", "")).startswith("seeded"):
-            self._console.print("  [yellow]The network is untrained.[/] `strata weights fetch` gets the published one.")
+            self._console.print("  [yellow]The network is untrained[/], for tests; without --weights VGG-19 draws.")
         self._console.print("  Ctrl-C stops everything")

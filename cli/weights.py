@@ -21,11 +21,10 @@ app = typer.Typer(help="Network parameters: what is here, and fetch what is publ
 
 
 class Published(StrEnum):
-    """The networks whose parameters torchvision publishes. The last does not draw: LPIPS measures with it."""
+    """The networks whose parameters torchvision publishes."""
 
     VGG19 = "vgg19"
     VGG16 = "vgg16"
-    ALEXNET = "alexnet"
 
 
 Folder = Annotated[
@@ -65,23 +64,24 @@ def show_weights(
     directory: Folder = None,
 ) -> None:
     """Say which parameters each network would draw with."""
-    from core.engine.architecture import ARCHITECTURES, CONTENT_LAYER, STYLE_LAYERS
+    from core.engine.architecture import ARCHITECTURES
     from core.engine.errors import WeightsError
-    from core.engine.weights import choose  # slow: it brings torch
+    from core.engine.weights import choose, drawable  # slow: they bring torch
     from core.settings import Settings
 
     settings = Settings()
     source = weights or settings.weights
     folder = directory or settings.weights_dir
-    table = Table("network", "drawn by", "parameters", "", box=None, padding=(0, 2, 0, 0))
+    table = Table("network", "parameters", "id", "down to", "", box=None, padding=(0, 2, 0, 0))
+    here = drawable(source, folder)
     for network in ARCHITECTURES:
         try:
-            origin = choose(source, network, (*STYLE_LAYERS, CONTENT_LAYER), folder)
+            origin = choose(source, network, (), folder)
         except WeightsError as problem:
-            table.add_row(network, "[red]nothing[/]", "", str(problem))
+            table.add_row(network, "[red]none[/]", "", "", str(problem))
         else:
-            note = str(origin.warning or origin.path or "")
-            table.add_row(network, origin.architecture.name, origin.kind, note)
+            found = here[network]
+            table.add_row(network, origin.kind, found.weights, found.deepest, str(origin.path or ""))
     show.out.print(f"weights: {source}   folder: {folder}", highlight=False, soft_wrap=True)
     show.out.print(table)
 

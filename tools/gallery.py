@@ -113,8 +113,10 @@ class Painter:
         network = self._opened(options)
         outcome = stylize(self.content, [self.style], options, network, _log_progress)
         blend = blend_weights(options, 1)
-        lpips = Lpips(self._weights_dir)
-        measures = measure(self.content, [self.style], blend, outcome.picture, network.to(torch.float32), lpips)
+        lpips = Lpips()
+        measures = measure(
+            self.content, [self.style], blend, outcome.picture, network.to(torch.float32), lpips, color=options.color
+        )
         kept = {name: value for name, value in vars(measures).items() if name in Drawn.__dataclass_fields__}
         image = to_image(outcome.picture)
         return image, Drawn(
@@ -134,10 +136,7 @@ class Painter:
 
     def _opened(self, options: StyleOptions) -> Network:
         origin = choose("auto", options.network, layers_in_use(options), self._weights_dir)
-        if origin.warning:
-            log.warning("%s", origin.warning)
-        parameters = load(replace(origin, warning=None))
-        return Network(parameters, self._device, resolve_dtype(options.dtype, self._device))
+        return Network(load(origin), self._device, resolve_dtype(options.dtype, self._device))
 
     def inputs(self) -> tuple[Image.Image, Image.Image]:
         """The photo and the painting at the gallery's size."""

@@ -61,13 +61,16 @@ def calibrate(tensors: Mapping[str, Tensor], architecture: Architecture) -> dict
     return scaled
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
-    """Write tensors in half precision as safetensors. Returns the file's SHA-256. Equal contents give equal bytes."""
+def write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str], entry: str = "training") -> str:
+    """Write tensors in half precision as safetensors. Returns the file's SHA-256. Equal contents give equal bytes.
+
+    notes: how they were made, kept under `entry` in the file's head.
+    """
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
     if broken := [name for name, tensor in halves.items() if not tensor.isfinite().all()]:
         raise ValueError(f"{broken[0]} does not fit half precision")
     # In one entry, because safetensors writes several in an order of chance.
-    data = save(halves, metadata={"training": json.dumps(dict(notes), sort_keys=True)})
+    data = save(halves, metadata={entry: json.dumps(dict(notes), sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()

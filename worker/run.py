@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from core.engine.checkpoint import Checkpoint
 from core.engine.pixels import to_image
@@ -42,6 +42,14 @@ class PutAside(BaseException):
     """Leaves the engine: the worker is to end, and the run can be gone on with from its checkpoint."""
 
 
+class _First(NamedTuple):
+    """The first evaluation of a size, with which its pace begins."""
+
+    pixels: int
+    iteration: int
+    seconds: float
+
+
 class Run:
     """Holds the lease from `with` to its end, also while one evaluation takes longer than the lease."""
 
@@ -57,7 +65,8 @@ class Run:
         self._to_go: float | None = None
         self._claimed = monotonic()
         self._verdict = Verdict.GO_ON
-        self._first: tuple[int, float] | None = None
+        self._first: _First | None = None
+        self._seconds_per_pixel: float | None = None
         self._told = self._shown = float("-inf")
         self._over = Event()
         self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
@@ -75,8 +84,7 @@ class Run:
     def on_progress(self, progress: Progress) -> Ended | None:
         """What the engine calls after each evaluation; a reason ends the run."""
         now = monotonic()
-        if self._first is None:
-            self._first = progress.iteration, progress.seconds
+        if self.seconds_to_first_iteration is None:
             self.seconds_to_first_iteration = now - self._claimed
         self._to_go = self._eta(progress)
         last = progress.iteration >= progress.iterations
@@ -160,12 +168,16 @@ class Run:
         )
 
     def _eta(self, progress: Progress) -> float | None:
-        """From the measured pace, the first evaluation left out: it also prepares the run."""
-        iteration, seconds = self._first or (progress.iteration, 0.0)
-        if progress.iteration == iteration:
+        """From the pace measured at this size, its first evaluation left out: it also prepares the size."""
+        pixels = progress.width * progress.height
+        if self._first is None or self._first.pixels != pixels:
+            self._first = _First(pixels, progress.iteration, progress.seconds)
+        else:
+            made = progress.iteration - self._first.iteration
+            self._seconds_per_pixel = (progress.seconds - self._first.seconds) / made / pixels
+        if self._seconds_per_pixel is None:
             return None
-        pace = (progress.seconds - seconds) / (progress.iteration - iteration)
-        return max(0.0, round(pace * (progress.iterations - progress.iteration), 2))
+        return max(0.0, round(self._seconds_per_pixel * pixels * progress.evaluations_left, 2))
 
     def _show(self, progress: Progress) -> None:
         assert progress.picture is not None  # noqa: S101 - asked by the caller

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -10,12 +10,13 @@ from typing import Final
 
 import torch
 
+from core.engine.catalog import Drawable
 from core.engine.network import Network, Parameters, resolve_dtype
-from core.engine.options import StyleOptions
+from core.engine.options import FeatureScale, StyleOptions
 from core.engine.perceptual import Lpips
 from core.engine.shares import layers_in_use
 from core.engine.targets import TargetCache
-from core.engine.weights import Origin, choose, load
+from core.engine.weights import Origin, choose, drawable, load
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,13 @@ _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True)
 class Model:
-    """A network for one job. `loaded`: whether it had to be loaded just now.
+    """A network for one job. `loaded`: whether its parameters had to be read just now.
 
     measuring: the same network in float32, in which pictures are measured whatever drew them.
     """
 
     network: Network
     measuring: Network
-    warning: str | None
     loaded: bool
 
 
@@ -56,13 +56,13 @@ class Studio:
         self.device = _device(device)
         # Of what the machine has, not of what is free now: how a run is carried out must not depend on its moment.
         self.memory_bytes = memory_bytes or int(MEMORY_SHARE * _memory_of(self.device))
-        self.lpips = Lpips(weights_dir)
+        self.lpips = Lpips()
         self.targets = TargetCache()
         self._weights = weights
         self._weights_dir = weights_dir
         self._warm_networks = warm_networks
         self._parameters: dict[Origin, Parameters] = {}  # the one used last stands last
-        self._networks: dict[tuple[Origin, torch.dtype], Network] = {}
+        self._networks: dict[tuple[Origin, torch.dtype, FeatureScale], Network] = {}
         self._lock = Lock()
 
     def model(self, options: StyleOptions) -> Model:
@@ -73,13 +73,17 @@ class Studio:
         layers = layers_in_use(options)
         dtype = resolve_dtype(options.dtype, self.device)
         with self._lock:
-            chosen = choose(self._weights, options.network, layers, self._weights_dir)
-            origin = replace(chosen, warning=None)  # however it came to be chosen, it is the same network
-            loaded = (origin, dtype) not in self._networks
-            network, measuring = (self._placed(origin, d) for d in (dtype, torch.float32))
+            origin = choose(self._weights, options.network, layers, self._weights_dir)
+            loaded = origin not in self._parameters
+            network = self._placed(origin, dtype, options.feature_scale)
+            measuring = self._placed(origin, torch.float32, "normalized")
             self._parameters[origin] = self._parameters.pop(origin)
             self._forget_oldest()
-        return Model(network, measuring, chosen.warning, loaded)
+        return Model(network, measuring, loaded)
+
+    def drawable(self) -> dict[str, Drawable]:
+        """Every network that can draw here, by name."""
+        return drawable(self._weights, self._weights_dir)
 
     def _forget_oldest(self) -> None:
         while len(self._parameters) > self._warm_networks:
@@ -89,19 +93,19 @@ class Studio:
                 del self._networks[key]
             log.info("let go of %s %s", oldest.architecture.name, oldest.kind)
 
-    def _placed(self, origin: Origin, dtype: torch.dtype) -> Network:
-        if (origin, dtype) not in self._networks:
+    def _placed(self, origin: Origin, dtype: torch.dtype, scale: FeatureScale) -> Network:
+        if (origin, dtype, scale) not in self._networks:
             begun = perf_counter()
             if origin not in self._parameters:
                 self._parameters[origin] = load(origin)
-            network = Network(self._parameters[origin], self.device, dtype)
+            network = Network(self._parameters[origin], self.device, dtype, scale)
             network.trunk(network.architecture.layers[:1])  # brings the parameters onto the device
-            self._networks[origin, dtype] = network
+            self._networks[origin, dtype, scale] = network
             log.info(
                 "loaded %s %s on %s as %s in %.2f s",
                 *(network.architecture.name, network.id, self.device, dtype, perf_counter() - begun),
             )
-        return self._networks[origin, dtype]
+        return self._networks[origin, dtype, scale]
 
 
 def _memory_of(device: torch.device) -> float:

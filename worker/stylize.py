@@ -127,6 +127,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
             *(content, styles, blend, outcome.picture, model.measuring, studio.lpips),
             ids=_ids(record),
             targets=studio.targets,
+            color=record.options.color,
         )
     write = png16 if record.options.output_format == "png16" else png
     _keep(run, artifacts, RESULT, write(outcome.picture, _provenance(record, model)))
@@ -145,7 +146,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         weights=model.network.id,
         peak_memory_bytes=memory.peak_bytes,
     )
-    warnings = (*record.warnings, *filter(None, (model.warning, checkpoints.warning)), *outcome.warnings)
+    warnings = (*record.warnings, *filter(None, (checkpoints.warning,)), *outcome.warnings)
     progress = _progress(record, outcome, fraction=1.0, eta_seconds=0.0)
     return Ending(
         JobStatus.SUCCEEDED,

@@ -5,13 +5,14 @@ import os
 import socket
 from dataclasses import dataclass, field
 from threading import Event, Thread
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from core.engine.errors import EngineError
 from core.engine.options import StyleOptions
 from core.jobs.artifacts import ArtifactStore, open_artifacts
 from core.jobs.connections import connect
 from core.jobs.errors import StoreUnavailable
+from core.jobs.networks import announcement
 from core.jobs.service import SECONDS_PER_DAY
 from core.jobs.store import JobStore
 from core.settings import Settings
@@ -65,8 +66,9 @@ class Workshop:
             drain=drain,
         )
 
-    def warm_up(self) -> dict[str, str] | None:
-        """The network of default options, loaded, as readiness names it; None while there are no parameters."""
+    def warm_up(self) -> dict[str, Any] | None:
+        """The network of default options, loaded, as readiness names it, and every network that can draw here; None
+        while there are no parameters."""
         try:
             network = self.studio.model(StyleOptions()).network
         except EngineError as error:
@@ -76,15 +78,16 @@ class Workshop:
             "network": network.architecture.name,
             "weights": network.id,
             "device": str(self.studio.device),
+            **announcement(self.studio.drawable()),
         }
 
-    def say(self, info: dict[str, str]) -> None:
+    def say(self, info: dict[str, Any]) -> None:
         try:
             self.store.heartbeat(f"{socket.gethostname()}-{os.getpid()}", info)
         except StoreUnavailable as error:
             log.warning("no sign of life could be given: %s", error)
 
-    def _heartbeats(self, warm: dict[str, str] | None) -> None:
+    def _heartbeats(self, warm: dict[str, Any] | None) -> None:
         """For the life of the process. A network that is missing may be fetched meanwhile."""
         pause = Event()
         while True:

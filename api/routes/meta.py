@@ -33,7 +33,8 @@ _READY_EXAMPLE: Final = {
         "artifacts": {"ok": True, "detail": "writable"},
         "worker": {"ok": True, "detail": "1 worker, heard of 3 s ago"},
     },
-    "network": {"network": "vgg19", "weights": "seeded-v1", "device": "cpu"},
+    "network": {"network": "vgg19", "weights": "vgg19-normalized-v1", "device": "cpu"},
+    "networks": {"vgg19": {"weights": "vgg19-normalized-v1", "deepest": "relu5_1"}},
 }
 
 
@@ -46,7 +47,7 @@ _OPTIONS_EXAMPLE: Final = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Options",
     "type": "object",
-    "properties": {"iterations": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 300}},
+    "properties": {"iterations": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 150}},
     "x-layers": {"vgg19": ["conv1_1", "relu1_1"]},
     "x-blocks": {"1": {"name": "Grain", "effect": BLOCK_EFFECTS[1][1]}},
     "x-profiles": {"abstract": _ABSTRACT},
@@ -178,7 +179,7 @@ def readyz(service: Service) -> JSONResponse:
     """
     now = service.readiness()
     parts = {name: {"ok": part.ok, "detail": part.detail} for name, part in now.parts.items()}
-    found = {"parts": parts, "network": now.network and dict(now.network)}
+    found = {"parts": parts, "network": now.network and dict(now.network), "networks": dict(now.networks)}
     if now.ok:
         return JSONResponse({"status": "ready"} | found)
     missing = "; ".join(f"{name}: {part.detail}" for name, part in now.parts.items() if not part.ok)

@@ -11,6 +11,7 @@ from cli.sweep.ledger import Result
 PER_LAYER: Final = ("style_distance_by_layer", "layer_influence")
 MEASURES: Final = (
     *("ssim", "psnr", "lpips", "content_distance", "style_distance", "content_style_distance"),
+    *("palette_distance", "content_palette_distance"),
     *("seconds_per_iteration", "engine_seconds", "queue_seconds", "peak_memory_bytes", "weights", "device"),
 )
 USED: Final = ("iterations", "network", "dtype")

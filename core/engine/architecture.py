@@ -73,8 +73,10 @@ def block_of(layer: str) -> int:
 
 
 VGG19: Final = Architecture("vgg19", (2, 2, 4, 4, 4))
+VGG19_TO_CONV5_1: Final = Architecture("vgg19", (2, 2, 4, 4, 1))
+"""What ships of VGG-19: up to the deepest of the five style layers."""
 VGG16: Final = Architecture("vgg16", (2, 2, 3, 3, 3))
-# Ours end at the deepest of the five style layers: nothing beyond it was trained.
+# Ours end there too: nothing beyond it was trained.
 STRATA: Final = Architecture("strata", (2, 2, 4, 4, 1), width=0.5)
 STRATA_SMALL: Final = Architecture("strata-small", (2, 2, 4, 4, 1), width=0.25)
 

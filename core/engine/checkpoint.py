@@ -20,8 +20,12 @@ from torch import Tensor
 
 from core.engine.errors import CheckpointError
 
+FORMAT: Final = 2
+"""Of what a run keeps. A file of another one is of no use: what it means has changed."""
+
 _TENSOR: Final = "$tensor"
 _STATE: Final = "state"
+_FORMAT: Final = "format"
 _LENGTH_BYTES: Final = 8
 _DTYPES: Final = {
     torch.float64: "F64",
@@ -53,7 +57,7 @@ class Checkpoint:
         plain = _without(self.state, tensors)
         parts = [tensor.reshape(-1).view(torch.uint8).numpy().data for tensor in tensors.values()]
         ends = list(accumulate(map(len, parts)))
-        head: dict[str, Any] = {"__metadata__": {_STATE: json.dumps(plain)}}
+        head: dict[str, Any] = {"__metadata__": {_FORMAT: str(FORMAT), _STATE: json.dumps(plain)}}
         for (name, tensor), part, end in zip(tensors.items(), parts, ends, strict=True):
             place = [end - len(part), end]
             head[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
@@ -67,8 +71,10 @@ class Checkpoint:
         try:
             tensors = load(data)
             length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-            head = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-            return cls(_with(json.loads(head["__metadata__"][_STATE]), tensors))
+            notes = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])["__metadata__"]
+            if notes.get(_FORMAT) != str(FORMAT):
+                raise CheckpointError(f"the checkpoint is of another format than {FORMAT}; the run begins anew")
+            return cls(_with(json.loads(notes[_STATE]), tensors))
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"the checkpoint cannot be read ({error}); the run begins anew") from error
 

@@ -1,6 +1,6 @@
-"""Colour preservation. Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer", arXiv 1606.05897.
+"""Colour: how it is preserved, and how far apart colours look. Pictures are (1, 3, H, W) in 0..1.
 
-Pictures are (1, 3, H, W) in 0..1.
+Preserving: Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer", arXiv 1606.05897.
 """
 
 from typing import Final
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 _LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_XYZ_OF_RGB: Final = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+"""Of linear sRGB under D65. ITU-R BT.709."""
+_WHITE: Final = (0.95047, 1.0, 1.08883)
 _VARIANCE: Final = 1e-5
 """Added to each channel's variance, so that a picture of one colour can still be matched."""
 
@@ -17,6 +20,15 @@ def luma(picture: Tensor) -> Tensor:
     """Brightness, (1, 1, H, W)."""
     weights = picture.new_tensor(_LUMA).view(1, 3, 1, 1)
     return (picture * weights).sum(1, keepdim=True)
+
+
+def lab(picture: Tensor) -> Tensor:
+    """CIE L*a*b* under D65, (1, 3, H, W): L in 0..100, and equal distances look about equally far apart."""
+    linear = torch.where(picture > 0.04045, ((picture + 0.055) / 1.055) ** 2.4, picture / 12.92)
+    relative = picture.new_tensor(_XYZ_OF_RGB) / picture.new_tensor(_WHITE)[:, None]
+    xyz = torch.einsum("xc,nchw->nxhw", relative, linear)
+    x, y, z = torch.where(xyz > (6 / 29) ** 3, xyz.clamp_min(0) ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29).unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
 def with_colors_of(content: Tensor, picture: Tensor) -> Tensor:

@@ -18,12 +18,15 @@ from core.engine.errors import PictureError
 from core.engine.geometry import fit
 from core.engine.losses import gram, relative_l2
 from core.engine.network import Network
+from core.engine.options import Color
+from core.engine.palette import palette_distance
 from core.engine.perceptual import Lpips
 from core.engine.pixels import resize
 from core.engine.targets import TargetCache
 
 _WINDOW: Final = 11
 _SIGMA: Final = 1.5
+_PALETTE_SIDE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Measures:
 
     lpips, ssim, psnr (dB), content_distance: against the content. style_distance: relative Gram error averaged over
     relu1_1 .. relu5_1 and, by blend weight, over the styles: always this definition, whatever was optimised.
-    content_style_distance: the same for the unstylised content.
+    palette_distance: of the picture's colours from the styles', in Lab units.
+    content_style_distance, content_palette_distance: the same for the unstylised content.
     """
 
     lpips: float | None = None
@@ -43,6 +47,8 @@ class Measures:
     style_distance_by_layer: Mapping[str, float] | None = None
     style_distance_by_style: tuple[float, ...] | None = None
     content_style_distance: float | None = None
+    palette_distance: float | None = None
+    content_palette_distance: float | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -56,11 +62,14 @@ def measure(
     lpips: Lpips,
     ids: Sequence[str] = (),
     targets: TargetCache | None = None,
+    *,
+    color: Color = "style",
 ) -> Measures:
     """Measure a picture (3, H, W) against its content and styles, (3, h, w) of any size, all in 0..1.
 
     The content is brought to the picture's size, styles to its longer side. blend: one share a style, summing to 1.
-    targets: keeps what was seen in content and styles, under their `ids` (content first).
+    targets: keeps what was seen in content and styles, under their `ids` (content first). color: where the run took its
+    colours from.
     """
     size = (picture.shape[-1], picture.shape[-2])
     x, reference = (_place(resize(p, size), network) for p in (picture, content))
@@ -73,6 +82,8 @@ def measure(
         ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
         psnr=_unless(reasons, "psnr", lambda: psnr(x, reference)),
         lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
+        palette_distance=_unless(reasons, "palette_distance", lambda: _palette(picture, styles, blend, color)),
+        content_palette_distance=palette_distance(_small(content), [_small(style) for style in styles], blend),
     )
     try:
         # On a GPU, float32 means float32 here: no TF32, so that figures of different cards compare.
@@ -121,6 +132,17 @@ def _feature_distances(
         style_distance_by_style=by_style,
         content_style_distance=_blended(content_by_style, blend),
     )
+
+
+def _palette(picture: Tensor, styles: Sequence[Tensor], blend: Sequence[float], color: Color) -> float:
+    if color != "style":
+        raise PictureError("the picture keeps the photo's colours, as color asks")
+    return palette_distance(_small(picture), [_small(style) for style in styles], blend)
+
+
+def _small(picture: Tensor) -> Tensor:
+    """Few enough pixels to sort quickly; a palette does not depend on their number."""
+    return resize(picture, fit((picture.shape[-1], picture.shape[-2]), _PALETTE_SIDE))
 
 
 def ssim(x: Tensor, y: Tensor) -> float:

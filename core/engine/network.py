@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from core.engine.architecture import Architecture, block_of, relu_of
 from core.engine.errors import OptionsError, PictureError
-from core.engine.options import DtypeName, Padding, Pooling
+from core.engine.feature_scale import factors
+from core.engine.options import DtypeName, FeatureScale, Padding, Pooling
 
 # The one place where pictures are normalised: torchvision's ImageNet statistics, RGB in 0..1.
 MEAN: Final = (0.485, 0.456, 0.406)
@@ -29,21 +30,27 @@ class Parameters:
     """Frozen parameters of a network.
 
     tensors: `conv1_1.weight` (out, in, 3, 3), `conv1_1.bias` (out,), ... float32.
-    id: what drew a picture, told in its metrics: `imagenet1k-v1`, `embedded-v1`, `seeded-v1`, `sha256:...`
+    id: what drew a picture, told in its metrics: `vgg19-normalized-v1`, `imagenet1k-v1`, `seeded-v1`, `sha256:...`
+    scale: how large the activations are that they give.
     """
 
     architecture: Architecture
     id: str
     tensors: Mapping[str, Tensor]
+    scale: FeatureScale = "normalized"
 
 
 @dataclass(frozen=True)
 class Network:
-    """Parameters on a device in a dtype, ready to be cut into trunks. Kept warm between jobs."""
+    """Parameters on a device in a dtype, ready to be cut into trunks. Kept warm between jobs.
+
+    feature_scale: how large its activations are, whatever the parameters' own scale.
+    """
 
     parameters: Parameters
     device: torch.device
     dtype: torch.dtype = torch.float32
+    feature_scale: FeatureScale = "normalized"
 
     @property
     def id(self) -> str:
@@ -56,11 +63,15 @@ class Network:
     @property
     def circumstances(self) -> tuple[Hashable, ...]:
         """Whatever of it decides the activations of a picture, and where they are."""
-        return (self.architecture.name, self.id, self.dtype, self.device)
+        return (self.architecture.name, self.id, self.feature_scale, self.dtype, self.device)
 
     def to(self, dtype: torch.dtype) -> "Network":
         """The same network computing in another dtype."""
         return self if dtype == self.dtype else replace(self, dtype=dtype)
+
+    def in_scale(self, feature_scale: FeatureScale) -> "Network":
+        """The same network with activations as large as in another scale."""
+        return self if feature_scale == self.feature_scale else replace(self, feature_scale=feature_scale)
 
     @cached_property
     def _tensors(self) -> Mapping[str, Tensor]:
@@ -68,7 +79,7 @@ class Network:
             layout = torch.channels_last if t.ndim == 4 else torch.preserve_format
             return t.to(self.device, self.dtype, memory_format=layout).requires_grad_(False)
 
-        return {name: place(t) for name, t in self.parameters.tensors.items()}
+        return {name: place(t) for name, t in _scaled(self.parameters, self.feature_scale).items()}
 
     def trunk(
         self,
@@ -95,6 +106,24 @@ class Network:
             padding,
             checkpointed,
         )
+
+
+def _scaled(parameters: Parameters, want: FeatureScale) -> Mapping[str, Tensor]:
+    """The parameters that give activations of another scale.
+
+    ReLU and both poolings pass a positive factor on, so that a layer's factor goes into its filters and biases, and
+    out of the next layer's inputs: whatever asks for activations gets them scaled, at no cost.
+    """
+    if parameters.scale == want:
+        return parameters.tensors
+    convs = parameters.architecture.convs
+    scaled: dict[str, Tensor] = {}
+    before = 1.0
+    for conv, factor in factors(parameters.scale, want, convs).items():
+        scaled[f"{conv}.weight"] = parameters.tensors[f"{conv}.weight"] * (factor / before)
+        scaled[f"{conv}.bias"] = parameters.tensors[f"{conv}.bias"] * factor
+        before = factor
+    return scaled
 
 
 @dataclass(frozen=True)

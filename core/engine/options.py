@@ -10,6 +10,7 @@ from core.engine.architecture import ARCHITECTURES, CONTENT_LAYER, STYLE_LAYERS
 T = TypeVar("T")
 
 MAX_STYLES: Final = 8
+MIN_SIDE: Final = 64
 MAX_SIDE: Final = 4096
 
 PresetName = Literal[
@@ -37,10 +38,11 @@ Init = Literal["content", "noise", "gray", "black", "style-statistics", "upload"
 Color = Literal["style", "content", "match"]
 OutputFormat = Literal["png", "png16"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float64"]
+FeatureScale = Literal["normalized", "oxford", "torchvision"]
 
 LayerName = Annotated[str, Field(pattern=r"^(conv|relu)[1-5]_[1-4]$", examples=["relu4_1"])]
 Weight = Annotated[float, Field(ge=0, le=1e12, strict=True)]
-Side = Annotated[int, Field(ge=64, le=MAX_SIDE, strict=True)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, strict=True)]
 
 PROFILES: Final[dict[ProfileName, tuple[float, float, float, float, float]]] = {
     "fine-grain": (256, 64, 16, 4, 1),
@@ -115,9 +117,9 @@ class StyleOptions(BaseModel):
         min_length=1,
         max_length=32,
     )
-    content_weight: Weight = _knob(0.05, "More keeps the photo's shapes; 0 forgets the photo.", unit="weight")
+    content_weight: Weight = _knob(0.02, "More keeps the photo's shapes; 0 forgets the photo.", unit="weight")
     style_weight: Weight = _knob(1.0, "More follows the style pictures' texture and colour.", unit="weight")
-    tv_weight: Weight = _knob(0.1, "Total variation: more smooths away fine grain, up to flat patches.", unit="weight")
+    tv_weight: Weight = _knob(0.02, "Total variation: more smooths away fine grain, up to flat patches.", unit="weight")
     style_loss: StyleLoss = _knob(
         "relative",
         "How Gram matrices are compared. relative makes every layer's slider mean the same at every depth;"
@@ -133,6 +135,13 @@ class StyleOptions(BaseModel):
         "absolute",
         "absolute keeps edges and flattens what lies between into dabs; squared rounds edges off, leaves fine lines.",
         source="absolute: Rudin, Osher and Fatemi 1992; squared: Johnson et al. 2016",
+    )
+    feature_scale: FeatureScale = _knob(
+        "normalized",
+        "How large the network's activations are made before any loss, layer by layer: 1 on average, as in Oxford's"
+        " network, or as in torchvision's. Weights published for one of these then mean about the same."
+        " Relative losses do not notice.",
+        source="oxford: Simonyan and Zisserman 2015, as Caffe runs it",
     )
     distance: Distance = _knob(
         "l2",
@@ -161,14 +170,16 @@ class StyleOptions(BaseModel):
         source="Olah et al. 2017, Feature Visualization",
     )
     iterations: Annotated[int, Field(ge=1, le=10_000, strict=True)] = _knob(
-        300, "How long the picture is worked on; most of the look is there after a third.", unit="evaluations"
+        150,
+        "How long the picture is worked on at most, over all sizes together; most of the look is there after a third.",
+        unit="evaluations",
     )
     size: Side = _knob(512, "Longer side of the result; the aspect is the photo's.", unit="pixels")
-    scales: Literal["single", "auto"] | Annotated[tuple[Side, ...], Field(min_length=1, max_length=16)] = _knob(
-        "single",
-        "Work at one size, or from small to large: auto grows by the square root of two from 128. Coarse"
-        " starts allow larger strokes.",
-        source="crowsonkb",
+    scales: Literal["single", "half", "auto"] | Annotated[tuple[Side, ...], Field(min_length=1, max_length=16)] = _knob(
+        "half",
+        "Work at one size, or from small to large: half spends two thirds of the iterations at half the size, auto"
+        " grows by the square root of two from 128. Coarse starts are quicker and lay out larger strokes.",
+        source="auto: crowsonkb",
     )
     style_scale: Annotated[float, Field(ge=0.1, le=4, strict=True)] = _knob(
         1.0, "Size of the style pictures relative to the result: larger means larger strokes.", unit="ratio"
@@ -205,8 +216,9 @@ class StyleOptions(BaseModel):
         None, "Decay of an average over the iterates: steadier results from Adam.", unit="ratio", source="crowsonkb"
     )
     early_stop: Annotated[float, Field(gt=0, le=0.1, strict=True)] | None = _knob(
-        None,
-        "End when the loss fell by less than this share over the last twenty evaluations.",
+        0.02,
+        "Leave a size when the loss fell by less than this share over the last twenty evaluations there; null never"
+        " leaves early.",
         unit="ratio",
     )
     dtype: DtypeName = _knob("auto", "Arithmetic of the network; auto is bfloat16 where the hardware has it.")

@@ -28,3 +28,8 @@ def resize(picture: Tensor, size: Size) -> Tensor:
     batch = picture.reshape(-1, *picture.shape[-3:])
     scaled = F.interpolate(batch, (size[1], size[0]), mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(0, 1).reshape(*picture.shape[:-2], size[1], size[0])
+
+
+def resample(values: Tensor, size: Size) -> Tensor:
+    """Any picture-shaped state (1, 3, H, W) at another size, without clamping: for optimiser moments."""
+    return F.interpolate(values, (size[1], size[0]), mode="bilinear", antialias=True, align_corners=False)

@@ -2,7 +2,8 @@
 
 A preset lists only where its source departs from the defaults of StyleOptions. Style weights are the
 published ones times the number of style layers where the source sums its layers, because ours are
-normalised to sum to 1.
+normalised to sum to 1. Weights of losses that are not relative hold for the scale of the source's own network, which
+`feature_scale` names.
 """
 
 from collections.abc import Mapping
@@ -29,19 +30,24 @@ def _equally(*layers: str) -> dict[str, float]:
     return dict.fromkeys(layers, 1.0)
 
 
+_TO_THE_END: Final = {"scales": "single", "early_stop": None}
+"""Published runs work at one size and take all their iterations."""
+
 _FIRST_FIVE_CONVOLUTIONS: Final = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
 
 _LWSW: Final = Preset(
     source="Layer-Wise Weighting for Granular Control in Neural Artistic Stylization",
-    choices="Content from relu4_2, relative losses, average pooling, a little total variation and the weights are ours,"
-    " tuned by eye.",
+    choices="Content from relu4_2, relative losses, average pooling, the coarse start, a little total variation and the"
+    " weights are ours, tuned by eye.",
 )
 
 _DYNAMIC: Final = Preset(
     source="Dynamic Neural Style Transfer, arXiv 2501.09420",
     choices="The source sums squared content differences without the half, hence content weight 2, and sums five"
-    " layers at 1e9, hence 5e9. It names no pooling; max is what its network has.",
+    " layers at 1e9, hence 5e9. It names no pooling; max is what its network has, torchvision's, whose scale is kept.",
     fields={
+        **_TO_THE_END,
+        "feature_scale": "torchvision",
         "content_layers": _equally("conv4_2"),
         "layer_weights": _equally("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
         "content_loss": "gatys",
@@ -61,8 +67,10 @@ _INTERPRETABLE_BASELINE: Final = Preset(
     source="Interpretable Neural Style Transfer using VGG architectures, table 1",
     choices="The source counts layers from the input: conv_4 is conv2_2, conv_1..conv_5 are conv1_1, conv1_2, conv2_1,"
     " conv2_2, conv3_1. It squashes pictures to 512 x 512; we keep the aspect. Its style weight 1e6 is summed over"
-    " five layers, hence 5e6.",
+    " five layers, hence 5e6. Its network is torchvision's, whose scale is kept.",
     fields={
+        **_TO_THE_END,
+        "feature_scale": "torchvision",
         "pooling": "average",
         "content_layers": _equally("conv2_2"),
         "layer_weights": _equally(*_FIRST_FIVE_CONVOLUTIONS),
@@ -83,8 +91,11 @@ _INTERPRETABLE_REVISED: Final = Preset(
     source="Interpretable Neural Style Transfer using VGG architectures, table 4",
     choices="ReLU_1..ReLU_5 are relu1_1, relu1_2, relu2_1, relu2_2, relu3_1, content ReLU_5 is relu3_1. Shift 0.97"
     " is the best of its table 2. It leaves the weights open: the style weight is five times the square root of the"
-    " baseline's 1e6, because absolute errors grow as the root of squared ones. Content moves along with a shift.",
+    " baseline's 1e6, because absolute errors grow as the root of squared ones. Content moves along with a shift."
+    " Its network is torchvision's, whose scale is kept.",
     fields={
+        **_TO_THE_END,
+        "feature_scale": "torchvision",
         "pooling": "average",
         "content_layers": _equally("relu3_1"),
         "layer_weights": _equally("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1"),
@@ -104,12 +115,13 @@ _INTERPRETABLE_REVISED: Final = Preset(
 _TV: Final = Preset(
     source="Lecture notebook on style transfer with total variation (VGG-16, Adam)",
     choices="The notebook's layers are taken after their ReLU. It works on 0..255: learning rate 30 and TV weight 100"
-    " are 30 / 255 and 255 x 100 on 0..1. Its layers are summed, hence style weight 5. Its pooling is max. These are"
-    " its numbers, not its balance: a network that sees 0..255 answers about 57 times as strongly as one that sees"
-    " normalised pictures, so that content weighs 57^2 and style 57^4 times as much beside the variation. For that"
-    " balance send content_weight 3.3e3 and style_weight 5.4e7.",
+    " are 30 / 255 and 255 x 100 on 0..1. Its layers are summed, hence style weight 5. Its pooling is max. Its"
+    " network sees 0..255 as Oxford's does; that scale is kept layer by layer, channels differ. Where VGG-16 is not on"
+    " the machine, VGG-19 draws in its place.",
     fields={
+        **_TO_THE_END,
         "network": "vgg16",
+        "feature_scale": "oxford",
         "content_loss": "mean",
         "style_loss": "mean",
         "content_weight": 1.0,
@@ -126,13 +138,17 @@ _TV: Final = Preset(
 
 _GATYS: Final = Preset(
     source="Gatys, Ecker and Bethge 2016, Image Style Transfer Using Convolutional Neural Networks",
-    choices="alpha / beta is 1e-3 as in the paper's figures; the paper's network has normalised activations, ours has"
-    " torchvision's. The paper starts from white noise and names no number of iterations; 500 is ours.",
+    choices="The weights are those of the authors' own code: 1e3 / C^2 times the mean squared difference of Gram"
+    " matrices beside the mean squared content difference, summed over five layers, hence 5e3 with our mean form. Its"
+    " network is Oxford's; that scale is kept layer by layer, channels differ. Noise and average pooling are the"
+    " paper's, which names no number of iterations; the code's 500 is taken.",
     fields={
-        "content_loss": "gatys",
-        "style_loss": "gatys",
+        **_TO_THE_END,
+        "feature_scale": "oxford",
+        "content_loss": "mean",
+        "style_loss": "mean",
         "content_weight": 1.0,
-        "style_weight": 1e3,
+        "style_weight": 5e3,
         "tv_weight": 0.0,
         "pooling": "average",
         "optimizer": "lbfgs",
@@ -147,9 +163,11 @@ _JOHNSON: Final = Preset(
     source="neural-style, the classic Torch implementation, with its defaults",
     choices="Content 5 and style 100 are its defaults; its layers are summed, hence 500. Its TV sums squares over"
     " pixels in 0..255, ours averages them in 0..1, so the weight 1e-3 is kept by name, not by effect. Its noise is"
-    " normal with deviation 0.001, ours uniform. Its pooling is max. Its network is Caffe's and sees 0..255, where"
-    " style weighs far more beside content: send a larger style_weight for that balance.",
+    " normal with deviation 0.001, ours uniform. Its pooling is max. Its network is Oxford's on 0..255; that scale is"
+    " kept layer by layer, channels differ.",
     fields={
+        **_TO_THE_END,
+        "feature_scale": "oxford",
         "content_loss": "mean",
         "style_loss": "mean",
         "content_weight": 5.0,
@@ -169,8 +187,10 @@ _COARSE_TO_FINE: Final = Preset(
     source="crowsonkb, style-transfer-pytorch",
     choices="It spends 1000 iterations at the first size and 500 at each further one: 3000 in five sizes up to 512. Its"
     " content loss is divided by the mean difference, ours is the plain mean square. Its TV stencil has nine points,"
-    " ours neighbours only.",
+    " ours neighbours only. Its network is torchvision's, whose scale is kept.",
     fields={
+        **_TO_THE_END,
+        "feature_scale": "torchvision",
         "layer_weights": dict(zip(STYLE_LAYERS, (256.0, 64.0, 16.0, 4.0, 1.0), strict=True)),
         "content_loss": "mean",
         "style_loss": "wasserstein",

@@ -37,10 +37,14 @@ class Losses:
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluated iterate. `iteration` counts evaluations from 1; `seconds` since the run began."""
+    """One evaluated iterate. `iteration` counts evaluations from 1; `seconds` since the run began.
+
+    evaluations_left: how many like this one would take as long as what is left, at most: larger sizes are to come.
+    """
 
     iteration: int
     iterations: int
+    evaluations_left: float
     width: int
     height: int
     losses: Losses

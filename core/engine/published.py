@@ -1,40 +1,18 @@
-"""Torchvision's published parameters: which files, from where, fetched once and verified. No torch at import."""
+"""Torchvision's published parameters: fetched once and verified. No torch at import."""
 
 import hashlib
 import os
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
+from core.engine.catalog import PUBLISHED, Published
 from core.engine.errors import WeightsError
 
 _TIMEOUT_SECONDS: Final = 10
 _CHUNK: Final = 1 << 20
-
-
-@dataclass(frozen=True)
-class Published:
-    """A file of torchvision's hub. Its name carries the first digits of its SHA-256."""
-
-    enum: str
-    file: str
-    id: str = "imagenet1k-v1"
-
-    @property
-    def sha256_prefix(self) -> str:
-        return Path(self.file).stem.split("-")[-1]
-
-
-# Written here so that looking for a file needs no torchvision; a test holds them against its own table.
-PUBLISHED: Final[Mapping[str, Published]] = {
-    "vgg19": Published("VGG19_Weights.IMAGENET1K_V1", "vgg19-dcbb9e9d.pth"),
-    "vgg16": Published("VGG16_Weights.IMAGENET1K_V1", "vgg16-397923af.pth"),
-    # The backbone of LPIPS, which measures but does not draw.
-    "alexnet": Published("AlexNet_Weights.IMAGENET1K_V1", "alexnet-owt-7be5be79.pth"),
-}
 
 
 def fetch(

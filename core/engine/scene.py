@@ -19,9 +19,9 @@ from core.engine.network import Network, Trunk, resolve_dtype
 from core.engine.objective import Evaluation, Guides, Objective
 from core.engine.options import StyleOptions
 from core.engine.pixels import resize
-from core.engine.pyramid import Stage
 from core.engine.regions import guides, masks
 from core.engine.replay import Replayed
+from core.engine.schedule import Stage
 from core.engine.shares import blend_weights, content_layers, layers_in_use, style_layers
 from core.engine.targets import TargetCache
 from core.engine.warp import Shift
@@ -111,7 +111,7 @@ class Scene:
                 f"style_blend has {len(options.style_blend)} weights for {len(styles)} style pictures; give one each"
             )
         self.options = options
-        self._network = network.to(resolve_dtype(options.dtype, network.device))
+        self._network = network.to(resolve_dtype(options.dtype, network.device)).in_scale(options.feature_scale)
         self.content = self._place(pictures.content)
         self.plan = plan(
             options,

@@ -5,7 +5,7 @@ In short:
     x <- initial picture
     for each size:
         targets <- what the network sees in the content and in the styles at this size
-        repeat: loss, gradient <- objective(x);  tell;  x <- step(x, gradient)
+        repeat, until enough or flat: loss, gradient <- objective(x);  tell;  x <- step(x, gradient)
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ from core.engine.objective import style_term
 from core.engine.optimizers import Optimizer, make
 from core.engine.options import StyleOptions
 from core.engine.parametrization import Parametrization, parametrization
-from core.engine.pixels import resize
+from core.engine.pixels import resample, resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
-from core.engine.pyramid import Stage, resample, schedule
 from core.engine.scene import Pictures, Scene, View, size_of
+from core.engine.schedule import Stage, evaluations_left, schedule
 from core.engine.targets import TargetCache
 from core.engine.warp import Shift
 
@@ -64,13 +64,14 @@ def stylize(
     when `resume` is of a run with other options.
     """
     scene = Scene(Pictures(content, styles, init, labels, ids), options, network, memory_bytes, targets)
-    run = _Run(scene, Journal(options, perf_counter()), on_progress, on_checkpoint)
-    begun = 0 if resume is None else run.restore(resume)
+    stages = schedule(options, scene.size)
+    run = _Run(scene, stages, Journal(options, perf_counter()), on_progress, on_checkpoint)
     ended = None
-    for number, stage in enumerate(schedule(options, scene.size)[begun:], begun):
-        view = scene.at(stage)
-        run.enter(number, stage, view)
-        if (ended := run.descend(stage, view)) is not None:
+    for number in range(0 if resume is None else run.restore(resume), len(stages)):
+        view = scene.at(stages[number])
+        run.enter(number, view)
+        ended = run.descend(view)
+        if ended not in (None, Ended.CONVERGED):  # a plateau ends its size; the picture is always the size asked for
             break
     return run.outcome(ended or Ended.FINISHED)
 
@@ -111,9 +112,15 @@ class _Run:
     """The loop's state, in one place, so that it can be put aside and taken up again."""
 
     def __init__(
-        self, scene: Scene, journal: Journal, on_progress: OnProgress | None, on_checkpoint: OnCheckpoint | None
+        self,
+        scene: Scene,
+        stages: Sequence[Stage],
+        journal: Journal,
+        on_progress: OnProgress | None,
+        on_checkpoint: OnCheckpoint | None,
     ) -> None:
         self._scene = scene
+        self._stages = stages
         self._journal = journal
         self._on_progress = on_progress
         self._on_checkpoint = on_checkpoint
@@ -121,18 +128,18 @@ class _Run:
         self._stage = -1
         self._walk: _Walk | None = None
 
-    def enter(self, number: int, stage: Stage, view: View) -> None:
+    def enter(self, number: int, view: View) -> None:
         """Begin at the first size, or carry on to the next; a restored run is there already."""
         if number == self._stage:
             return
         self._stage = number
-        self._walk = self._begin(view) if self._walk is None else self._carried(self._walk, stage.size)
+        self._walk = self._begin(view) if self._walk is None else self._carried(self._walk, self._stages[number].size)
         self._journal.begin_stage()
 
-    def descend(self, stage: Stage, view: View) -> Ended | None:
-        """The evaluations of one size. Returns why the run is over, if it is."""
+    def descend(self, view: View) -> Ended | None:
+        """The evaluations of one size. Returns why it ended before all of them were made, if it did."""
         options, journal = self._scene.options, self._journal
-        while journal.stage_iteration < stage.iterations:
+        while journal.stage_iteration < self._stages[self._stage].iterations:
             walk = self._there()
             shift = Shift.draw(options.random_shift, self._generator) if options.random_shift else None
             if view.objective.style_shares and journal.wants_influence():
@@ -140,7 +147,7 @@ class _Run:
             else:
                 values, gradient = view.gradient(walk.picture, shift)
             journal.note(walk.picture, view.objective.tell(values))
-            told = self._on_progress(_progress(self._scene, stage, walk, journal)) if self._on_progress else None
+            told = self._on_progress(self._progress(walk)) if self._on_progress else None
             if ended := told or journal.verdict():
                 return ended
             self._walk = walk.step(gradient)
@@ -182,7 +189,7 @@ class _Run:
         if saved["options"] != options.model_dump_json():
             raise CheckpointError("the checkpoint belongs to a run with other options; the run begins anew")
         point = saved["point"].to(device)
-        space = self._space(schedule(options, self._scene.size)[saved["stage"]].size)
+        space = self._space(self._stages[saved["stage"]].size)
         optimizer = self._optimizer(space)
         optimizer.restore(saved["optimizer"], device)
         average = None if saved["average"] is None else saved["average"].to(device)
@@ -191,6 +198,21 @@ class _Run:
         self._journal.restore(saved["journal"], device)
         self._stage = saved["stage"]
         return self._stage
+
+    def _progress(self, walk: _Walk) -> Progress:
+        scene, journal, shown = self._scene, self._journal, walk.shown
+        every = scene.options.preview_every
+        width, height = self._stages[self._stage].size
+        return Progress(
+            iteration=journal.iteration,
+            iterations=scene.options.iterations,
+            evaluations_left=evaluations_left(self._stages, self._stage, journal.stage_iteration),
+            width=width,
+            height=height,
+            losses=journal.losses[-1],
+            seconds=journal.seconds,
+            picture=(lambda: scene.finish(shown)) if every and journal.iteration % every == 0 else None,
+        )
 
     def _begin(self, view: View) -> _Walk:
         scene, options = self._scene, self._scene.options
@@ -234,18 +256,3 @@ def _taken_apart(view: View, picture: Tensor, shift: Shift | None, journal: Jour
     journal.note_influence(norms)
     (gradient,) = torch.autograd.grad(evaluation.total, picture)
     return evaluation.values, gradient
-
-
-def _progress(scene: Scene, stage: Stage, walk: _Walk, journal: Journal) -> Progress:
-    every = scene.options.preview_every
-    due = every and journal.iteration % every == 0
-    shown = walk.shown
-    return Progress(
-        iteration=journal.iteration,
-        iterations=scene.options.iterations,
-        width=stage.size[0],
-        height=stage.size[1],
-        losses=journal.losses[-1],
-        seconds=journal.seconds,
-        picture=(lambda: scene.finish(shown)) if due else None,
-    )

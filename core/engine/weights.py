@@ -1,8 +1,8 @@
-"""Find, verify, fetch or generate the parameters of a network.
+"""Find, verify, read or generate the parameters of a network.
 
-Where parameters come from is chosen first (`choose`: quick, reads no tensors) and loaded then (`load`),
-so that a worker can tell whether a network is already warm without loading it. The one engine file that
-may speak to a hub, and only in `fetch`.
+Where parameters come from is chosen first (`choose`: quick, reads no tensors) and loaded then (`load`), so that a
+worker can tell whether a network is already warm without loading it. A network whose parameters are not there is
+refused, with the way to get them; nothing else draws in its place.
 """
 
 import hashlib
@@ -18,41 +18,18 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import load_file
 from torch import Tensor
 
-from core.engine.architecture import ARCHITECTURES, STRATA, STRATA_SMALL, Architecture
+from core.engine.architecture import ARCHITECTURES, Architecture
+from core.engine.catalog import PUBLISHED, SEEDED, SHIPPED, SOURCES, Drawable, ShippedFile, deepest_of
 from core.engine.errors import WeightsError
 from core.engine.network import Parameters
-from core.engine.published import PUBLISHED, verify
+from core.engine.options import FeatureScale
+from core.engine.published import verify
 from core.engine.seeded import generate
 
 Kind = Literal["pretrained", "embedded", "seeded", "file"]
-SOURCES: Final = ("auto", "pretrained", "embedded", "seeded")
 
-FETCH: Final = "run `strata weights fetch` on a machine with internet, or choose --weights embedded"
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """A parameter file of our own inside the package, pinned by its hash."""
-
-    file: str
-    sha256: str
-    id: str
-
-
-SHIPPED: Final[Mapping[str, Shipped]] = {
-    "strata": Shipped(
-        "strata-v1.safetensors",
-        "41b245b1610604639452c3c3de57a0bd4186ef87f8e762c8b9fe41a7651ac614",
-        "embedded-v1",
-    ),
-    "strata-small": Shipped(
-        "strata-small-v1.safetensors",
-        "60a13285389476e1f665d895fc1842deda2549918f9cc2cd08ef354f05a37bac",
-        "embedded-small-v1",
-    ),
-}
-
-_OWN: Final = (STRATA.name, STRATA_SMALL.name)
+_PARAMETERS: Final = Path(__file__).parent / "parameters"
+_DIGEST_DIGITS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -62,33 +39,35 @@ class Origin:
     kind: Kind
     architecture: Architecture
     path: Path | None = None
-    warning: str | None = None
 
 
 def choose(source: str, network: str, layers: Iterable[str], directory: Path) -> Origin:
-    """Where to take the parameters of `network` from; they will reach `layers`.
+    """Where to take the parameters of `network` from; they reach `layers`.
 
-    source: `auto`, `pretrained`, `embedded`, `seeded`, or the path of a parameter file. `auto` is pretrained
-    when its file lies in `directory`, else what needs no download; nothing waits for a network. A network
-    that has no parameters of the chosen kind is seeded, with a warning.
+    source: `auto`, `pretrained`, `embedded`, `seeded`, or the path of a parameter file, which counts for the network
+    that it holds; others are then chosen as by `auto`. directory: where torchvision's files are looked for.
 
-    Raises WeightsError when pretrained parameters or the named file are not there.
+    Raises WeightsError, which says how to get them, when there are no such parameters.
     """
-    architecture = ARCHITECTURES[network]
-    if source == "seeded":
-        return Origin("seeded", architecture)
-    if network in _OWN:
-        return _shipped(architecture, layers)
-    published = directory / PUBLISHED[network].file
-    if source == "pretrained" or (source == "auto" and published.is_file()):
-        if not published.is_file():
-            raise WeightsError(f"the pretrained parameters of {network} are not at {published}; {FETCH}")
-        return Origin("pretrained", architecture, published)
-    if source in ("auto", "embedded"):
-        if network == "vgg19":
-            return _shipped(STRATA, layers)
-        return _fallback(architecture, f"there is no {network} of our own")
-    return _from_file(Path(source).expanduser(), architecture)
+    origin = _origin(source, network, directory)
+    if missing := sorted(set(layers).difference(origin.architecture.layers)):
+        raise WeightsError(
+            f"the parameters of {network} here end at {deepest_of(origin.architecture)}, before {missing[0]};"
+            f" {_how_to_get(network)}"
+        )
+    return origin
+
+
+def drawable(source: str, directory: Path) -> dict[str, Drawable]:
+    """Every network that can draw with what is here, by name. Reads a file given as `source`, to tell its id."""
+    found: dict[str, Drawable] = {}
+    for network in ARCHITECTURES:
+        try:
+            origin = choose(source, network, (), directory)
+            found[network] = Drawable(_id(origin), deepest_of(origin.architecture))
+        except WeightsError:
+            continue
+    return found
 
 
 def load(origin: Origin) -> Parameters:
@@ -96,50 +75,85 @@ def load(origin: Origin) -> Parameters:
 
     Raises WeightsError for a truncated, wrong or code-carrying file, saying what to do.
     """
+    architecture = origin.architecture
     match origin.kind:
         case "seeded":
-            return Parameters(origin.architecture, "seeded-v1", generate(origin.architecture))
+            return Parameters(architecture, SEEDED, generate(architecture))
         case "embedded":
-            return _load_shipped(origin.architecture)
+            state, name = read_shipped(SHIPPED[architecture.name].source), SHIPPED[architecture.name].source.file
+            return Parameters(architecture, _id(origin), _checked(state, architecture, name))
         case "pretrained":
-            published = PUBLISHED[origin.architecture.name]
-            verify(_there(origin), published.sha256_prefix)
-            return Parameters(origin.architecture, published.id, _own_names(_read(_there(origin)), origin.architecture))
+            verify(_file_of(origin), PUBLISHED[architecture.name].sha256_prefix)
         case "file":
-            digest = hashlib.sha256(_there(origin).read_bytes()).hexdigest()
-            tensors = _own_names(_read(_there(origin)), origin.architecture)
-            return Parameters(origin.architecture, f"sha256:{digest[:16]}", tensors)
+            pass
+    tensors = _own_names(_read(_file_of(origin)), architecture)
+    return Parameters(architecture, _id(origin), tensors, _scale_of_a_file(architecture))
 
 
-def _there(origin: Origin) -> Path:
+def read_shipped(shipped: ShippedFile) -> dict[str, Tensor]:
+    """The tensors of a file in the package. Raises WeightsError when it is not the one that was pinned."""
+    data = (_PARAMETERS / shipped.file).read_bytes()
+    if hashlib.sha256(data).hexdigest() != shipped.sha256:
+        raise WeightsError(f"the packaged parameters {shipped.file} are damaged; install strata again")
+    return load_safetensors(data)
+
+
+def _origin(source: str, network: str, directory: Path) -> Origin:
+    architecture = ARCHITECTURES[network]
+    if source == "seeded":
+        return Origin("seeded", architecture)
+    if source not in SOURCES and (held := _held_by(Path(source).expanduser())) == architecture:
+        return Origin("file", held, Path(source).expanduser())
+    if network in SHIPPED and not (source == "pretrained" and network in PUBLISHED):
+        return Origin("embedded", SHIPPED[network].architecture)
+    if source == "embedded":
+        raise WeightsError(f"no parameters of {network} ship with Strata; {_how_to_get(network)}")
+    path = directory / PUBLISHED[network].file
+    if not path.is_file():
+        raise WeightsError(f"the pretrained parameters of {network} are not at {path}; {_how_to_get(network)}")
+    return Origin("pretrained", architecture, path)
+
+
+def _how_to_get(network: str) -> str:
+    if network not in PUBLISHED:
+        return f"ask for a layer that {network} has"
+    mend = "start with --weights pretrained" if network in SHIPPED else "start again with --weights auto"
+    return f"run `strata weights fetch {network}` on a machine with internet and {mend}"
+
+
+def _id(origin: Origin) -> str:
+    """What names the parameters in a picture's metrics."""
+    match origin.kind:
+        case "seeded":
+            return SEEDED
+        case "embedded":
+            return SHIPPED[origin.architecture.name].id
+        case "pretrained":
+            return PUBLISHED[origin.architecture.name].id
+        case "file":
+            return f"sha256:{hashlib.sha256(_file_of(origin).read_bytes()).hexdigest()[:_DIGEST_DIGITS]}"
+
+
+def _file_of(origin: Origin) -> Path:
     if origin.path is None:
         raise WeightsError(f"{origin.kind} parameters need a file")
     return origin.path
 
 
-def _shipped(architecture: Architecture, layers: Iterable[str]) -> Origin:
-    if architecture.name not in SHIPPED:
-        return _fallback(ARCHITECTURES["vgg19"], f"this installation has no parameters for {architecture.name}")
-    if missing := sorted(set(layers).difference(architecture.layers)):
-        return _fallback(ARCHITECTURES["vgg19"], f"our own network ends before layer {missing[0]}")
-    return Origin("embedded", architecture)
+def _scale_of_a_file(architecture: Architecture) -> FeatureScale:
+    """A VGG's file is torchvision's, or came from it; our own networks' are made like those that ship."""
+    return "torchvision" if architecture.name in PUBLISHED else "normalized"
 
 
-def _fallback(architecture: Architecture, why: str) -> Origin:
-    warning = f"{why}: drawn by an untrained {architecture.name} (seeded), which only hints at the real look"
-    return Origin("seeded", architecture, warning=warning)
-
-
-def _from_file(path: Path, architecture: Architecture) -> Origin:
+def _held_by(path: Path) -> Architecture:
+    """The network in a parameter file."""
     if not path.is_file():
         known = ", ".join(SOURCES)
         raise WeightsError(f"there is no parameter file {path}; give an existing file or one of {known}")
     found = _identify(_read(path))
     if found is None:
         raise WeightsError(f"{path} holds none of the networks {', '.join(ARCHITECTURES)}")
-    if found == architecture or (architecture.name == "vgg19" and found.name in _OWN):
-        return Origin("file", found, path)
-    return _fallback(architecture, f"{path.name} is a {found.name}")
+    return found
 
 
 def _identify(state: Mapping[str, Tensor]) -> Architecture | None:
@@ -151,14 +165,6 @@ def _identify(state: Mapping[str, Tensor]) -> Architecture | None:
             if convolutions == keys and len(state[f"{names[0]}.weight"]) == architecture.channels("conv1_1")[1]:
                 return architecture
     return None
-
-
-def _load_shipped(architecture: Architecture) -> Parameters:
-    shipped = SHIPPED[architecture.name]
-    data = (Path(__file__).parent / "parameters" / shipped.file).read_bytes()
-    if hashlib.sha256(data).hexdigest() != shipped.sha256:
-        raise WeightsError(f"the packaged parameters {shipped.file} are damaged; install strata again")
-    return Parameters(architecture, shipped.id, _checked(load_safetensors(data), architecture, shipped.file))
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from redis.asyncio import Redis
 
+from core.engine.schedule import schedule
 from core.jobs import names
 from core.jobs.connections import answering
 from core.jobs.reader import ETA
@@ -55,10 +56,9 @@ class Expected(NamedTuple):
 
 
 def work_of(record: JobRecord) -> str:
-    """`network amount`: how much work a job is. A network's time goes with evaluations and pixels."""
-    sides = record.content.width, record.content.height
-    pixels = record.options.size**2 * min(sides) / max(sides)
-    return f"{record.options.network} {record.options.iterations * pixels:.0f}"
+    """`network amount`: how much work a job is at most."""
+    stages = schedule(record.options, (record.content.width, record.content.height))
+    return f"{record.options.network} {sum(stage.work for stage in stages)}"
 
 
 def forecast(

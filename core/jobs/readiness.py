@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.jobs.artifacts import ArtifactStore
 from core.jobs.errors import ArtifactsUnavailable, StoreUnavailable
+from core.jobs.networks import ANNOUNCED
 from core.jobs.store import WORKER_SEEN_SECONDS, JobStore
 
 
@@ -18,10 +20,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Readiness:
-    """`parts`: redis, artifacts, worker. `network`: {"network", "weights", "device"} of a live worker."""
+    """`parts`: redis, artifacts, worker. `network`: {"network", "weights", "device"} of a live worker.
+    `networks`: all that it can draw with, {name: {"weights", "deepest"}}."""
 
     parts: Mapping[str, Part]
-    network: Mapping[str, str] | None
+    network: Mapping[str, Any] | None
+    networks: Mapping[str, Mapping[str, str]]
 
     @property
     def ok(self) -> bool:
@@ -36,14 +40,15 @@ def readiness(store: JobStore, artifacts: ArtifactStore) -> Readiness:
         workers = store.workers()
     except StoreUnavailable as error:
         silent = Part(False, "not known while Redis does not answer")
-        return Readiness({"redis": Part(False, str(error)), "artifacts": pictures, "worker": silent}, None)
+        return Readiness({"redis": Part(False, str(error)), "artifacts": pictures, "worker": silent}, None, {})
     worker = (
         Part(True, f"{len(workers)} ready")
         if workers
         else Part(False, f"none was heard of within {WORKER_SEEN_SECONDS} s; start one")
     )
-    network = list(workers.values())[-1] if workers else None
-    return Readiness({"redis": Part(True, "answers"), "artifacts": pictures, "worker": worker}, network)
+    latest = dict(list(workers.values())[-1]) if workers else None
+    networks = latest.pop(ANNOUNCED, {}) if latest else {}
+    return Readiness({"redis": Part(True, "answers"), "artifacts": pictures, "worker": worker}, latest, networks)
 
 
 def storage(artifacts: ArtifactStore) -> Part:

@@ -117,6 +117,14 @@ class JobMetrics(_Value):
     content_style_distance: Measured = Field(
         None, description="`style_distance` of the untouched photo: what the run began with."
     )
+    palette_distance: Measured = Field(
+        None,
+        description="How far the colours are from the style pictures', wherever they stand: sliced Wasserstein-1 in Lab"
+        " units. 0 is the same palette.",
+    )
+    content_palette_distance: Measured = Field(
+        None, description="`palette_distance` of the untouched photo: what the run began with."
+    )
     content_distance: Measured = Field(None, description="Relative distance to the photo's content, in features.")
     layer_influence: dict[str, Measured] | None = Field(
         None, description="Each style layer's share in the pull of the style; they add up to 1."
@@ -128,7 +136,9 @@ class JobMetrics(_Value):
     device: str = Field(description="What it ran on: cpu, cuda:0 ...")
     dtype: str = Field(description="The numbers it computed with: float32, bfloat16 ...")
     network: str = Field(description="What drew it: vgg19, vgg16, strata ...")
-    weights: str = Field(description="The network's parameters: imagenet1k-v1, embedded-v1, seeded-v1 or sha256:...")
+    weights: str = Field(
+        description="The network's parameters: vgg19-normalized-v1, imagenet1k-v1, seeded-v1 or sha256:..."
+    )
     peak_memory_bytes: int | None = Field(None, description="That the run needed at most, beyond what is always held.")
     unavailable: dict[str, str] = Field({}, description="Why a measure is null, by its name.")
 

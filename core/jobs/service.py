@@ -25,6 +25,7 @@ from core.jobs.errors import (
 )
 from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
+from core.jobs.networks import Networks
 from core.jobs.pictures import Pictures, Upload
 from core.jobs.queue import make_celery, ring
 from core.jobs.readiness import Part, Readiness, readiness, storage
@@ -101,6 +102,7 @@ class JobService:
             self._intake,
             lambda picture_id: self._pictures.find(picture_id, owner),
             self._egress,
+            Networks.of(self._store.workers().values(), limits.weights),
             max_styles=limits.max_styles,
             max_expiry=int(limits.result_days * SECONDS_PER_DAY),
         )
@@ -236,6 +238,7 @@ class JobService:
             init_image=spec.init_image,
             options=spec.options,
             progress=JobProgress(iterations=spec.options.iterations),
+            warnings=spec.warnings,
             webhook=spec.webhook and spec.webhook.model_copy(update=home),
         )
 

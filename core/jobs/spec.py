@@ -12,12 +12,14 @@ from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureNotFound, PictureRefused
 from core.jobs.intake import Intake
 from core.jobs.masks import MaskRefusedError, labelled
+from core.jobs.networks import Networks
 from core.jobs.record import Picture, Priority, Webhook
 from core.jobs.remote import PictureUrl, fetched
 from core.jobs.validation import (
     checked_expiry,
     checked_init,
     checked_metadata,
+    checked_network,
     checked_options,
     checked_priority,
     checked_webhook,
@@ -82,6 +84,7 @@ class JobSpec(BaseModel):
     metadata: dict[str, Any] = {}
     expires_in: int | None = None
     webhook: Webhook | None = None
+    warnings: tuple[str, ...] = ()
 
 
 Find = Callable[[str], Picture]
@@ -89,7 +92,14 @@ Find = Callable[[str], Picture]
 
 
 def checked(
-    submission: Submission, intake: Intake, find: Find, egress: Egress, *, max_styles: int, max_expiry: int
+    submission: Submission,
+    intake: Intake,
+    find: Find,
+    egress: Egress,
+    networks: Networks,
+    *,
+    max_styles: int,
+    max_expiry: int,
 ) -> tuple[JobSpec, dict[str, TakenPicture]]:
     """The spec of a submission and its pictures, by a JSON pointer to where each stands, content first.
 
@@ -98,6 +108,7 @@ def checked(
     """
     problems: list[FieldProblem] = []
     options = checked_options(submission.options, len(submission.styles), problems)
+    options, warnings = checked_network(submission.options, options, networks, problems)
     priority = checked_priority(submission.priority, submission.priorities, problems)
     metadata = checked_metadata(submission.metadata, problems)
     expires_in = checked_expiry(submission.expires_in, max_expiry, problems)
@@ -123,6 +134,7 @@ def checked(
         metadata=metadata,
         expires_in=expires_in,
         webhook=webhook,
+        warnings=warnings,
     )
     return spec, pictures
 

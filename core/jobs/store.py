@@ -29,7 +29,8 @@ _QUOTA_RETRY_SECONDS: Final = 30
 _WORKER_FORGOTTEN_SECONDS: Final = 3600
 PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 and 2280
 
-Workers = Mapping[str, Mapping[str, str]]
+Workers = Mapping[str, Mapping[str, Any]]
+"""What each worker said of itself, by its name."""
 _JSON: Final = TypeAdapter(Any)
 
 
@@ -237,8 +238,8 @@ class JobStore:
         """Say that somebody has looked after jobs whose runs or messages are gone."""
         answered(lambda: self._reconciled(keys=(names.TOTALS,)))
 
-    def heartbeat(self, worker_id: str, info: Mapping[str, str]) -> None:
-        """Say that a worker is alive, warm, and with which network, weights and device."""
+    def heartbeat(self, worker_id: str, info: Mapping[str, Any]) -> None:
+        """Say that a worker is alive, warm, with which network, weights and device, and what else it can draw with."""
         keys = (names.WORKERS_SEEN, names.WORKERS_INFO)
         args = (worker_id, json.dumps(dict(info)), _WORKER_FORGOTTEN_SECONDS * 1000)
         answered(lambda: self._heartbeat(keys=keys, args=args))

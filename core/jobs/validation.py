@@ -12,6 +12,7 @@ from core.engine.options import StyleOptions
 from core.engine.presets import resolve
 from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, sentence
+from core.jobs.networks import Networks, substituted, undrawable
 from core.jobs.record import TERMINAL, Priority, Webhook, WebhookEvent
 from core.jobs.urls import UrlRefused
 
@@ -39,6 +40,18 @@ def checked_options(request: Any, styles: int, problems: Problems) -> StyleOptio
             )
         )
     return options
+
+
+def checked_network(
+    request: Any, options: StyleOptions | None, networks: Networks, problems: Problems
+) -> tuple[StyleOptions | None, tuple[str, ...]]:
+    """The options with a network that somebody can draw with, and a warning if that is not the preset's own."""
+    if options is None:
+        return None, ()
+    options, warning = substituted(request, options, networks)
+    if problem := undrawable(options, networks):
+        problems.append(problem)
+    return options, (warning,) if warning else ()
 
 
 def checked_init(options: StyleOptions | None, sent: bool, problems: Problems) -> None:

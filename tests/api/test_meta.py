@@ -13,7 +13,7 @@ def test_options_are_a_schema_with_defaults_bounds_and_descriptions(http):
     schema = http.get("/v1/options").json()
     assert list(schema["properties"]) == list(StyleOptions.model_fields)
     iterations = schema["properties"]["iterations"]
-    assert (iterations["default"], iterations["minimum"], iterations["maximum"]) == (300, 1, 10_000)
+    assert (iterations["default"], iterations["minimum"], iterations["maximum"]) == (150, 1, 10_000)
     assert all(option["description"] for option in schema["properties"].values())
     assert "relu5_1" in schema["x-layers"]["vgg19"]
     assert schema["x-profiles"]["abstract"]["relu5_1"] == 256

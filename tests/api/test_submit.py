@@ -33,7 +33,7 @@ def test_a_form_makes_a_queued_job_and_says_where_it_is(http, service, photo, pa
     assert [style["blend"] for style in job["styles"]] == [1.0]
     assert job["progress"] == {
         "iteration": 0,
-        "iterations": 300,
+        "iterations": 150,
         "fraction": 0.0,
         "eta_seconds": None,
         "losses": None,

@@ -7,8 +7,8 @@ from benchmarks import claims, iteration, textbook, time_to_loss
 from benchmarks.__main__ import main
 from benchmarks.paired import Paired, Row, in_turns, markdown
 from benchmarks.subject import Subject
-from core.engine.pyramid import schedule
 from core.engine.scene import Pictures, Scene
+from core.engine.schedule import schedule
 
 SIZE = 64
 

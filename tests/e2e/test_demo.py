@@ -39,7 +39,7 @@ def test_the_demo_paints_a_picture_and_leaves_nothing(tmp_path: Path) -> None:
         assert result.size == (64, 43)
         assert sheet.width > 1000
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert (metrics["outcome"], metrics["iterations"], metrics["weights"]) == ("finished", 3, "embedded-v1")
+    assert (metrics["outcome"], metrics["iterations"], metrics["weights"]) == ("finished", 3, "vgg19-normalized-v1")
     assert list(temporary.iterdir()) == []
     listing = subprocess.run(["ps", "-ewwo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(temporary) not in listing

@@ -156,7 +156,7 @@ def test_a_job_from_pictures_to_picture(
         assert picture(client.preview(job)) == ("JPEG", (64, 43))
         assert [entry["iteration"] for entry in client.losses(job)] == [1, 2, 3]
         assert job.metrics is not None
-        assert job.metrics["weights"] == "embedded-v1"
+        assert job.metrics["weights"] == "vgg19-normalized-v1"
         fractions = [current.progress.fraction for current in seen]
         assert fractions == sorted(fractions)
 

@@ -73,7 +73,7 @@ def test_one_command_trains_a_file_that_the_engine_loads(tmp_path: Path) -> None
     assert pinned["file"] == path.name
     assert pinned["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert all(tensor.dtype == torch.float16 for tensor in load_file(path).values())
-    parameters = load(choose(str(path), "vgg19", ["relu5_1"], tmp_path))
+    parameters = load(choose(str(path), "strata-small", ["relu5_1"], tmp_path))
     assert parameters.architecture.name == "strata-small"
     assert next(iter(parameters.tensors)) == "conv1_1.weight"
 

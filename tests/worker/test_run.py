@@ -29,9 +29,10 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return False
 
 
-def progress(iteration: int, seconds: float, iterations: int = 10) -> Progress:
+def progress(iteration: int, seconds: float, left: float | None = None, side: int = 64) -> Progress:
+    """One of ten; `left` evaluations like it are to come."""
     losses = Losses(4.0, 1.0, 2.0, float("inf"), {"relu1_1": 2.0})
-    return Progress(iteration, iterations, 64, 43, losses, seconds, None)
+    return Progress(iteration, 10, 10 - iteration if left is None else left, side, side, losses, seconds, None)
 
 
 @pytest.fixture
@@ -84,6 +85,17 @@ def test_the_time_to_go_is_measured_without_the_first_iteration(run: Run, servic
 
     told = service.get(run.record.id).progress
     assert (told.iteration, told.fraction, told.eta_seconds) == (3, 0.3, 14.0)
+
+
+def test_the_time_to_go_knows_that_larger_sizes_take_longer(run: Run, service: JobService) -> None:
+    """Six of ten at half the size, 2 s each: the four of the full size will take 8 s each."""
+    run.on_progress(progress(1, seconds=100.0, left=5 + 4 * 4, side=32))
+    told = []
+    for iteration, seconds, left, side in ((3, 104.0, 3 + 4 * 4, 32), (7, 130.0, 3, 64), (9, 150.0, 1, 64)):
+        time.sleep(PROGRESS_SECONDS)
+        run.on_progress(progress(iteration, seconds, left, side))
+        told.append(service.get(run.record.id).progress.eta_seconds)
+    assert told == [2 * (3 + 4 * 4), 8 * 3, 10 * 1]
 
 
 def test_losses_that_are_no_number_are_null_in_the_record(run: Run, service: JobService) -> None:

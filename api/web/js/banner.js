@@ -24,16 +24,11 @@ function said({ parts, network, detail }) {
   if (network.weights.startsWith("seeded")) {
     return {
       tone: "preview",
-      text: "Preview network: it never learned from pictures, so results only hint at the real look.",
-      more: "Get the real one",
+      text: "An untrained network draws here: this service was started with seeded weights, for tests.",
+      more: "What that means",
     };
   }
-  if (network.weights.startsWith("imagenet")) return { tone: "real", text: `Drawn by the published ${network.network.toUpperCase()}, on ${network.device}.` };
-  return {
-    tone: "own",
-    text: "Drawn by Strata’s own small network. The published VGG-19 gives the reference look.",
-    more: "How to get it",
-  };
+  return { tone: "real", text: `Drawn by ${network.network.toUpperCase()}, on ${network.device}.` };
 }
 
 function wrong(name, { detail }) {

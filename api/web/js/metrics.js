@@ -16,6 +16,16 @@ export const MEASURES = {
     better: null,
     text: "The same for the photo before anything was painted: where the run began.",
   },
+  palette_distance: {
+    title: "Palette distance",
+    better: "lower",
+    text: "How far the colours are from the painting’s, wherever they stand. 0 is the same palette.",
+  },
+  content_palette_distance: {
+    title: "… of the photo itself",
+    better: null,
+    text: "The same for the photo before anything was painted.",
+  },
   content_distance: {
     title: "Content distance",
     better: "lower",

@@ -1,6 +1,7 @@
 """A run put aside and taken up again ends with the picture it would have had."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,3 +91,10 @@ def test_a_cut_checkpoint_is_refused(tiny: Network, picture: Pictures) -> None:
     data = kept[0].to_bytes()
     with pytest.raises(CheckpointError):
         Checkpoint.from_bytes(data[: len(data) // 2])
+
+
+def test_a_checkpoint_from_before_there_were_formats_is_refused() -> None:
+    """Its options and scales meant something else."""
+    file = Path(__file__).parent / "data" / "checkpoint-before-formats.safetensors"
+    with pytest.raises(CheckpointError, match="of another format than 2; the run begins anew"):
+        Checkpoint.from_bytes(file.read_bytes())

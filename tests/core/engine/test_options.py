@@ -34,6 +34,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "content_loss": ("gatys", {}),
     "tv_loss": ("squared", {"tv_weight": 1.0}),
     "distance": ("l1", {}),
+    "feature_scale": ("oxford", {"style_loss": "mean"}),
     "style_blend": ((3.0, 1.0), {}),
     "blend_mode": ("loss", {}),
     "optimizer": ("adam", {}),

@@ -14,7 +14,7 @@ from core.engine.geometry import fit, smallest_side
 from core.engine.initial import initial_picture
 from core.engine.pixels import resize, to_image, to_tensor
 from core.engine.presets import resolve
-from core.engine.pyramid import schedule
+from core.engine.schedule import schedule
 from core.engine.warp import Shift
 
 

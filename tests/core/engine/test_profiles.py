@@ -33,7 +33,7 @@ def test_the_profiles_shift_the_style_from_grain_to_composition() -> None:
     for profile in PROFILES:
         options = resolve({"profile": profile, "size": 96, "iterations": 100, "dtype": "float32"})
         outcome = stylize(content, [style], options, network)
-        found = measure(content, [style], [1.0], outcome.picture, network, Lpips(Path("/nowhere")))
+        found = measure(content, [style], [1.0], outcome.picture, network, Lpips())
         assert found.style_distance_by_layer is not None
         assert found.content_style_distance is not None
         assert found.style_distance is not None

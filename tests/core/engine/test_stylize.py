@@ -14,9 +14,9 @@ from core.engine.errors import OptionsError
 from core.engine.network import Network, normalise
 from core.engine.presets import resolve
 from core.engine.progress import Ended, Outcome, Progress
-from core.engine.pyramid import schedule
 from core.engine.scene import Pictures as Given
 from core.engine.scene import Scene
+from core.engine.schedule import schedule
 from core.engine.shares import shares
 from core.engine.stylize import stylize
 
@@ -93,7 +93,14 @@ def test_interpretable_baseline_follows_a_textbook_loop(
     expected = textbook.descend(reference, steps, clamp=optimizer == "adam")
 
     options = resolve(
-        {"preset": "interpretable-baseline", "optimizer": optimizer, "iterations": steps, "size": 64, "dtype": dtype}
+        {
+            "preset": "interpretable-baseline",
+            "optimizer": optimizer,
+            "iterations": steps,
+            "size": 64,
+            "dtype": dtype,
+            "feature_scale": "normalized",
+        }
     )
     outcome = stylize(content, [style], options, tiny)
 
@@ -219,7 +226,7 @@ def test_raw_losses_are_told_before_any_weight(tiny: Network, picture: Pictures)
     other = run(tiny, picture, iterations=1, style_weight=9.0, init="gray", profile="abstract").losses[0]
     assert one.style_by_layer == pytest.approx(other.style_by_layer)
     assert one.content == pytest.approx(other.content)
-    assert one.total == pytest.approx(0.05 * one.content + sum(one.style_by_layer.values()) / 5)
+    assert one.total == pytest.approx(0.02 * one.content + sum(one.style_by_layer.values()) / 5)
 
 
 def test_a_caller_that_answers_a_reason_ends_the_run_with_it(tiny: Network, picture: Pictures) -> None:
@@ -236,6 +243,26 @@ def test_a_plateau_ends_an_early_stop_run(tiny: Network, picture: Pictures) -> N
     outcome = run(tiny, picture, iterations=200, early_stop=0.1)
     assert outcome.ended is Ended.CONVERGED
     assert 20 < len(outcome.losses) < 200
+
+
+def test_a_plateau_ends_its_size_and_never_the_run_before_its_last(tiny: Network, picture: Pictures) -> None:
+    sizes: list[int] = []
+    outcome = run(tiny, picture, lambda p: sizes.append(p.width), size=96, scales=[64], iterations=300, early_stop=0.1)
+    assert outcome.ended is Ended.CONVERGED
+    assert outcome.picture.shape[-1] == 96
+    assert 20 < sizes.count(64) < 200
+    assert 20 < sizes.count(96) < 100
+
+
+def test_what_is_left_is_told_in_evaluations_of_the_size_at_hand(tiny: Network, picture: Pictures) -> None:
+    left: list[float] = []
+    run(tiny, picture, lambda p: left.append(p.evaluations_left), size=128, scales="half", iterations=6)
+    assert left == [3 + 2 * 4, 2 + 2 * 4, 1 + 2 * 4, 2 * 4, 1, 0]
+
+
+@pytest.mark.parametrize(("size", "sides"), [(127, [127]), (128, [64, 128]), (513, [256, 513])])
+def test_half_begins_at_half_the_size_where_that_is_a_size(size: int, sides: list[int]) -> None:
+    assert [stage.longer for stage in schedule(resolve({"size": size}), (300, 200))] == sides
 
 
 def test_a_run_that_diverges_ends_with_its_best_iterate_and_says_so(tiny: Network, picture: Pictures) -> None:

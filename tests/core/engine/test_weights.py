@@ -13,12 +13,15 @@ import torch
 from safetensors.torch import save_file
 
 from core.engine import published, weights
-from core.engine.architecture import STYLE_LAYERS, VGG16, VGG19, Architecture
+from core.engine.architecture import STYLE_LAYERS, VGG19, Architecture, relu_of
+from core.engine.catalog import PUBLISHED, SHIPPED, Drawable, Published
 from core.engine.errors import WeightsError
 from core.engine.network import Network, Parameters
-from core.engine.published import PUBLISHED, Published, fetch, verify
+from core.engine.pixels import resize, to_tensor
+from core.engine.published import fetch, verify
 from core.engine.seeded import generate
-from core.engine.weights import choose, load
+from core.engine.weights import choose, drawable, load
+from samples import PHOTOS, photo
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +65,16 @@ def test_the_published_files_are_torchvisions(network: str) -> None:
     assert published._torchvision_url(PUBLISHED[network]).endswith(f"/{PUBLISHED[network].file}")
 
 
-def test_fetched_parameters_are_verified_kept_and_used_by_auto(
+def test_fetched_parameters_are_verified_kept_and_used_by_whoever_names_them(
     tmp_path: Path, hub: Callable[[str], str], state: dict[str, torch.Tensor]
 ) -> None:
-    assert choose("auto", "vgg19", STYLE_LAYERS, tmp_path).kind != "pretrained"
     told: list[tuple[int, int]] = []
     path = fetch("vgg19", tmp_path, lambda done, total: told.append((done, total)), hub("made.pth"))
     assert told[-1] == (path.stat().st_size, path.stat().st_size)
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [path.name]
 
-    origin = choose("auto", "vgg19", STYLE_LAYERS, tmp_path)
-    assert origin.kind == "pretrained"
-    parameters = load(origin)
-    assert parameters.id == "imagenet1k-v1"
+    parameters = load(choose("pretrained", "vgg19", [*STYLE_LAYERS, "relu5_4"], tmp_path))
+    assert (parameters.id, parameters.scale) == ("imagenet1k-v1", "torchvision")
     assert torch.equal(parameters.tensors["conv5_1.weight"], state["features.28.weight"])
     assert not any("classifier" in name for name in parameters.tensors)
 
@@ -136,7 +136,10 @@ def test_a_file_of_ones_own_is_named_by_its_hash(tmp_path: Path, state: dict[str
     save_file(state, path)
     parameters = load(choose(str(path), "vgg19", STYLE_LAYERS, tmp_path))
     assert parameters.id == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    assert choose(str(path), "vgg16", STYLE_LAYERS, tmp_path).warning is not None
+    assert parameters.scale == "torchvision"
+    assert choose(str(path), "strata", STYLE_LAYERS, tmp_path).kind == "embedded"
+    with pytest.raises(WeightsError, match="strata weights fetch vgg16"):
+        choose(str(path), "vgg16", STYLE_LAYERS, tmp_path)
 
 
 def test_a_file_that_holds_no_known_network_is_refused(tmp_path: Path) -> None:
@@ -153,12 +156,66 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, state: dict[str
         load(choose(str(tmp_path / "nan.safetensors"), "vgg19", STYLE_LAYERS, tmp_path))
 
 
-def test_a_network_without_parameters_of_the_chosen_kind_is_seeded_and_says_so(tmp_path: Path) -> None:
-    origin = choose("embedded", "vgg16", STYLE_LAYERS, tmp_path)
-    assert (origin.kind, origin.architecture) == ("seeded", VGG16)
-    assert origin.warning is not None
-    assert "untrained" in origin.warning
-    assert choose("embedded", "vgg19", ["relu5_4"], tmp_path).kind == "seeded"
+@pytest.mark.parametrize("source", ["auto", "embedded"])
+def test_vgg19_draws_with_what_ships_on_every_machine(tmp_path: Path, hub: Callable[[str], str], source: str) -> None:
+    fetch("vgg19", tmp_path, url=hub("made.pth"))
+    parameters = load(choose(source, "vgg19", STYLE_LAYERS, tmp_path))
+    assert (parameters.id, parameters.scale) == ("vgg19-normalized-v1", "normalized")
+    with pytest.raises(
+        WeightsError, match=r"end at relu5_1, before conv5_2.*weights fetch vgg19.*--weights pretrained"
+    ):
+        choose(source, "vgg19", ["relu1_1", "conv5_2"], tmp_path)
+
+
+def test_nothing_draws_in_the_place_of_a_network_that_is_not_there(
+    tmp_path: Path, hub: Callable[[str], str], state: dict[str, torch.Tensor]
+) -> None:
+    with pytest.raises(WeightsError, match="strata weights fetch vgg16"):
+        choose("auto", "vgg16", STYLE_LAYERS, tmp_path)
+    with pytest.raises(WeightsError, match="no parameters of vgg16 ship"):
+        choose("embedded", "vgg16", STYLE_LAYERS, tmp_path)
+    assert "vgg16" not in drawable("auto", tmp_path)
+    (tmp_path / PUBLISHED["vgg16"].file).touch()
+    assert choose("auto", "vgg16", STYLE_LAYERS, tmp_path).kind == "pretrained"
+    assert drawable("auto", tmp_path)["vgg16"] == Drawable("imagenet1k-v1", "relu5_3")
+
+
+def test_what_can_be_drawn_is_told_with_its_parameters_and_its_end(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    assert drawable("auto", tmp_path) == {
+        "vgg19": Drawable("vgg19-normalized-v1", "relu5_1"),
+        "strata": Drawable("embedded-v1", "relu5_1"),
+        "strata-small": Drawable("embedded-small-v1", "relu5_1"),
+    }
+    assert drawable("seeded", tmp_path)["vgg16"] == Drawable("seeded-v1", "relu5_3")
+    path = tmp_path / "mine.safetensors"
+    save_file(state, path)
+    mine = Drawable(f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}", "relu5_4")
+    assert drawable(str(path), tmp_path)["vgg19"] == mine
+
+
+@pytest.mark.parametrize("network", SHIPPED)
+def test_a_shipped_file_that_was_changed_or_cut_is_refused(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SHIPPED[network].source.file
+    data = (weights._PARAMETERS / file).read_bytes()
+    monkeypatch.setattr(weights, "_PARAMETERS", tmp_path)
+    for wrong in (data[:-1], bytes([data[-1] ^ 1]).join((data[:-1], b""))):
+        (tmp_path / file).write_bytes(wrong)
+        with pytest.raises(WeightsError, match="damaged; install strata again"):
+            load(choose("auto", network, STYLE_LAYERS, tmp_path))
+
+
+def test_each_layer_of_the_shipped_vgg19_averages_one_over_the_photographs() -> None:
+    network = Network(load(choose("auto", "vgg19", (), Path())), torch.device("cpu"))
+    layers = [relu_of(conv) for conv in network.architecture.convs]
+    trunk = network.trunk(layers, "max")
+    pictures = [resize(to_tensor(photo(name)), (256, 256)) for name in PHOTOS]
+    seen = [{layer: float(a.mean()) for layer, a in trunk(picture[None]).items()} for picture in pictures]
+    for layer in layers:
+        assert sum(s[layer] for s in seen) / len(seen) == pytest.approx(1, rel=5e-3), layer
 
 
 def test_verifying_names_both_hashes(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown": ({"zzz": 5}, "/options/zzz", "there are preset, "),
     "awkward name": ({"a/b~c": 5}, "/options/a~1b~0c", "no option"),
     "one of a list": ({"scales": [128, 10]}, "/options/scales/1", "64"),
-    "neither of two": ({"scales": "many"}, "/options/scales", "'single' or 'auto'. Or: Input should be a valid"),
+    "neither of two": ({"scales": "many"}, "/options/scales", "or 'auto'. Or: Input should be a valid"),
     "blend too short": ({"style_blend": [1]}, "/options/style_blend", "1 weights for 2 style pictures"),
     "blend all 0": ({"style_blend": [0, 0]}, "/options/style_blend", "At least one"),
 }

@@ -1,14 +1,12 @@
-"""The schedule of sizes: one, or from small to large. Coarse sizes lay out strokes, fine ones draw them."""
+"""The schedule of sizes: one, or from small to large. Coarse sizes lay out strokes, fine ones draw them. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from torch import Tensor
-from torch.nn import functional as F
-
 from core.engine.geometry import Size, fit
-from core.engine.options import StyleOptions
+from core.engine.options import MIN_SIDE, StyleOptions
 
 _SMALLEST: Final = 128
 _GROWTH: Final = 2**0.5
@@ -21,6 +19,15 @@ class Stage:
     size: Size
     longer: int
     iterations: int
+
+    @property
+    def pixels(self) -> int:
+        return self.size[0] * self.size[1]
+
+    @property
+    def work(self) -> int:
+        """What it takes at most: an evaluation's time goes with its pixels."""
+        return self.iterations * self.pixels
 
 
 def schedule(options: StyleOptions, content: Size) -> tuple[Stage, ...]:
@@ -36,9 +43,17 @@ def schedule(options: StyleOptions, content: Size) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages if stage.iterations or stage.longer == options.size)
 
 
+def evaluations_left(stages: Sequence[Stage], number: int, done: int) -> float:
+    """How many evaluations like those of stage `number` are left at most, `done` of its own having been made."""
+    here = stages[number]
+    return here.iterations - done + sum(stage.work for stage in stages[number + 1 :]) / here.pixels
+
+
 def _sides(options: StyleOptions) -> list[int]:
     if options.scales == "single":
         return [options.size]
+    if options.scales == "half":
+        return [side for side in (options.size // 2, options.size) if side >= MIN_SIDE]
     if options.scales != "auto":
         return [*options.scales, options.size]
     sides, side = [], float(_SMALLEST)
@@ -46,8 +61,3 @@ def _sides(options: StyleOptions) -> list[int]:
         sides.append(round(side))
         side *= _GROWTH
     return [*sides, options.size]
-
-
-def resample(values: Tensor, size: Size) -> Tensor:
-    """Any picture-shaped state (1, 3, H, W) at another size, without clamping: for optimiser moments."""
-    return F.interpolate(values, (size[1], size[0]), mode="bilinear", antialias=True, align_corners=False)

@@ -1,0 +1,1 @@
+"""How the published parameters in the package were made from archives that anybody can get."""
