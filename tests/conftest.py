@@ -154,6 +154,12 @@ def painting(encode: Encode) -> bytes:
     return encode(bands)
 
 
+@pytest.fixture(scope="session")
+def races() -> int:
+    """How often a race is run: more by `make chaos`."""
+    return int(os.environ.get("STRATA_RACES", "20"))
+
+
 Behave = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 
 

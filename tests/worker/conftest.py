@@ -134,14 +134,22 @@ def url(settings: Settings, serving: Serving) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """One for all tests of a process, warm after the first job."""
+    return Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=4)
+
+
 @pytest.fixture
-def working(settings: Settings, redis: Redis) -> Iterator[None]:
+def workshop(studio: Studio, settings: Settings, redis: Redis) -> Workshop:
+    """What a worker has, in this process, on the empty server."""
+    store, artifacts = JobStore(redis, keep_seconds=3600), open_artifacts(settings.artifacts)
+    return Workshop(studio, store, artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain())
+
+
+@pytest.fixture
+def working(workshop: Workshop, redis: Redis) -> Iterator[None]:
     """Carries out whatever is queued, as a worker would."""
-    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
-    store = JobStore(redis, keep_seconds=3600)
-    workshop = Workshop(
-        studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5, drain=Drain()
-    )
     over = Event()
 
     def work() -> None:
