@@ -246,6 +246,7 @@ def test_checkpoints_cost_at_most_one_part_in_fifty_of_the_time(
     assert kept.seconds - 4.0 <= (now - kept.seconds) / WORTH  # but for one, whose cost was not known before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("killed_at", [0.4, 0.9])
 def test_a_run_that_is_killed_at_any_moment_does_less_than_a_fifth_of_its_work_again(
