@@ -3,6 +3,9 @@
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 
+# Every role of the service, and every test of one, is a process: each would compile PyTorch's imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && { command -v $$python; break; }; done)
@@ -11,10 +14,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test chaos soak check bench train evaluate gallery screenshots lock clean
+.PHONY: help install demo up test test-slow chaos soak check bench train evaluate gallery screenshots lock clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(INSTALLED)  ## create .venv exactly as locked; every other target does this first
 	@echo 'Ready: make demo, make up, make test'
@@ -26,12 +29,18 @@ up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--po
 	@$(BIN)/strata up $(ARGS)
 
 # Files go out in their own order: by number of tests, the longest, which have few, would come last and alone.
-test: $(INSTALLED)  ## every test (ARGS="-k cancel")
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-chaos: $(INSTALLED)  ## 200 jobs under every fault, thrice at random moments, and the table of recoveries: 15 minutes
+test: $(INSTALLED)  ## every test but the slow ones: five minutes on two cores (ARGS="-k cancel")
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, long runs that are killed, long measurements: three minutes
+	@$(PYTEST) -m slow $(ARGS)
+
+chaos: $(INSTALLED)  ## 200 jobs under every fault, thrice at random moments, and each race 200 times: 15 minutes
 	@STRATA_CHAOS_ROUNDS=$${STRATA_CHAOS_ROUNDS:-3} STRATA_CHAOS_JOBS=$${STRATA_CHAOS_JOBS:-200} \
 		$(BIN)/pytest tests/chaos -s $(ARGS)
+	@STRATA_RACES=$${STRATA_RACES:-200} $(BIN)/pytest -m race $(ARGS)
 
 soak: $(INSTALLED)  ## mixed jobs and faults for half an hour, and whether anything grows (ARGS="--minutes 60")
 	@$(BIN)/python -m tools.chaos.soak $(ARGS)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,9 @@ pytest_plugins = ("tests.storage",)
 # Five seconds are httpx's own patience; a busy machine may hold up an answer for longer.
 for _part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, 60.0)
+
+# Each client would read every certificate of the world again, which takes longer than most tests.
+httpx._transports.default.create_ssl_context = cache(httpx._transports.default.create_ssl_context)
 
 Encode = Callable[..., bytes]
 
@@ -152,6 +156,12 @@ def painting(encode: Encode) -> bytes:
     colours = ((20, 30, 120), (240, 190, 40), (200, 40, 30), (250, 250, 230))
     bands.putdata([colours[(x + 2 * y) // 8 % 4] for y in range(64) for x in range(64)])
     return encode(bands)
+
+
+@pytest.fixture(scope="session")
+def races() -> int:
+    """How often a race is run: more by `make chaos`."""
+    return int(os.environ.get("STRATA_RACES", "20"))
 
 
 Behave = Callable[[BaseHTTPRequestHandler, threading.Event], None]

@@ -41,9 +41,13 @@ class Bucket:
 
 @pytest.fixture
 def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket of a real S3 server, and an environment that says where it is and who we are."""
+    """A bucket of a real S3 server, and an environment that says where it is and who we are.
+
+    In this process, a request that failed is tried again without a pause.
+    """
     import boto3
 
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     for name, value in {
         "AWS_ENDPOINT_URL_S3": _s3_server,
         "AWS_ACCESS_KEY_ID": "somebody",

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,11 +21,11 @@ from core.jobs.egress import Egress
 from core.jobs.record import JobProgress
 from core.jobs.secrets import Secrets
 from core.jobs.store import JobStore
+from tools.waiting import PATIENCE, until
 from worker.courier import Courier
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = "http://127.0.0.1:8000"
-PATIENCE = 120  # guards against a hang only
 
 Type = Callable[..., str]
 
@@ -160,13 +159,6 @@ def test_a_callback_reaches_the_receiver_that_the_page_shows(typed, url, setting
     finally:
         receiver.kill()
         receiver.communicate()
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def listens(port: int) -> bool:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -20,6 +19,7 @@ from redis import Redis
 
 from core.jobs.record import JobLosses, JobProgress
 from core.jobs.store import JobStore
+from tools.waiting import until
 
 Submit = Callable[..., dict[str, Any]]
 Said = tuple[str | None, str, Any]
@@ -194,10 +194,7 @@ def test_clients_that_vanish_leave_nothing_behind(service, http, submit, serve, 
         with httpx.stream("GET", f"{url}/v1/jobs/{job['id']}/events") as answer:
             next(answer.iter_lines())
     events = app.state.parts.events
-    deadline = time.monotonic() + 30
-    while events._watched and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert events._watched == {}
+    until(lambda: events._watched == {})
 
 
 def test_a_client_that_takes_nothing_holds_up_nobody_and_is_let_go(serve, submit, store, settings, monkeypatch, caplog):
@@ -220,10 +217,7 @@ def test_a_client_that_takes_nothing_holds_up_nobody_and_is_let_go(serve, submit
             store.finish(job["id"], 1, "succeeded")
             assert told(list(said))[-1] == ("status", "succeeded")
         events = app.state.parts.events
-        deadline = time.monotonic() + 30
-        while events._watched and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert events._watched == {}
+        until(lambda: events._watched == {})
     assert [record for record in caplog.records if record.exc_info] == []
 
 
@@ -245,10 +239,7 @@ def test_a_server_that_is_told_to_end_ends_its_streams_and_held_answers_at_once(
                 )
                 before = looks()
                 waiter.start()
-                deadline = time.monotonic() + 60
-                while looks() == before:  # the held request looks at its job
-                    assert time.monotonic() < deadline
-                    time.sleep(0.02)
+                until(lambda: looks() > before)  # the held request looks at its job
                 server.send_signal(signal.SIGTERM)
                 rest = list(lines)
             waiter.join(60)

@@ -3,7 +3,6 @@
 import csv
 import io
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -13,6 +12,7 @@ from PIL import Image
 from api.app import create_app
 from core.jobs.record import JobLosses, JobProgress
 from core.jobs.store import JobStore
+from tools.waiting import until
 
 LOSSES = [
     {
@@ -186,8 +186,7 @@ def test_submissions_that_wait_do_not_hold_up_a_look_at_a_job(serve, settings, p
         submit_now = parts.service.submit
         parts.service.submit = lambda sent: free.wait(60) and submit_now(sent)
         waiting = [pool.submit(httpx.post, f"{http.base_url}/v1/jobs", files=files, timeout=60) for _ in range(60)]
-        while len(parts.submitting.statistics().borrowers) < 8:
-            time.sleep(0.01)
+        until(lambda: len(parts.submitting.statistics().borrowers) == 8)
         assert http.get(url).status_code == 200
         assert not any(answer.done() for answer in waiting)
         free.set()

@@ -19,6 +19,7 @@ from core.jobs.queue import make_celery
 from core.jobs.service import let_next_in
 from core.jobs.store import JobStore
 from core.keys import ApiKey, hash_of
+from tools.waiting import until
 
 Holder = Callable[[str], httpx.Client]
 
@@ -195,13 +196,6 @@ def new_key(file: Path, name: str, *options: str) -> str:
     return said.stdout.strip()
 
 
-def until(status: int, answer: Callable[[], int]) -> None:
-    deadline = time.monotonic() + 30
-    while answer() != status:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_file_without_keys_lets_nobody_in(answered):
     assert answered("strata_x") == 401
 
@@ -209,12 +203,12 @@ def test_a_file_without_keys_lets_nobody_in(answered):
 def test_a_key_that_is_made_or_taken_away_counts_while_the_service_runs(answered, tmp_path):
     file = tmp_path / "keys.toml"
     ann = new_key(file, "ann")
-    until(200, lambda: answered(ann))
+    until(lambda: answered(ann) == 200)
     both, bob = file.read_text(), new_key(file, "bob")
-    until(200, lambda: answered(bob))
+    until(lambda: answered(bob) == 200)
     assert answered(ann) == 200
     file.write_text(both)
-    until(401, lambda: answered(bob))
+    until(lambda: answered(bob) == 401)
     assert answered(ann) == 200
 
 
@@ -222,22 +216,22 @@ def test_a_key_that_is_made_or_taken_away_counts_while_the_service_runs(answered
 def test_a_file_that_is_broken_meanwhile_is_told_once_and_shuts_nobody_out(answered, tmp_path, caplog, broken):
     file = tmp_path / "keys.toml"
     ann = new_key(file, "ann")
-    until(200, lambda: answered(ann))
+    until(lambda: answered(ann) == 200)
     good = file.read_text()
     with caplog.at_level(logging.ERROR, logger="core.keys"):
         file.unlink() if broken is None else file.write_text(broken)
-        until(200, lambda: answered(ann) * bool(caplog.records))
+        until(lambda: answered(ann) * bool(caplog.records) == 200)
         time.sleep(0.2)  # not asserted: further looks
         assert answered(ann) == 200
     assert [str(file) in record.getMessage() for record in caplog.records] == [True]
     file.write_text(good)
     bob = new_key(file, "bob")
-    until(200, lambda: answered(bob))
+    until(lambda: answered(bob) == 200)
 
 
 def test_the_limits_of_a_key_can_be_changed_while_the_service_runs(answered, tmp_path):
     file = tmp_path / "keys.toml"
     ann = new_key(file, "ann")
-    until(200, lambda: answered(ann))
+    until(lambda: answered(ann) == 200)
     file.write_text(file.read_text() + "requests_per_minute = 1\n")
-    until(429, lambda: answered(ann))
+    until(lambda: answered(ann) == 429)

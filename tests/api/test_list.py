@@ -1,7 +1,6 @@
 """Lists of jobs, deleting them, and answers that are held."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +9,7 @@ import pytest
 
 from core.jobs.artifacts import FolderArtifacts
 from core.jobs.store import JobStore
+from tools.waiting import until
 
 
 @pytest.fixture
@@ -151,8 +151,7 @@ def test_a_look_is_held_until_the_status_changes(http, submit, store, looks):
     before = looks()
     with ThreadPoolExecutor() as pool:
         held = pool.submit(http.get, job["urls"]["self"], params={"wait": 60}, timeout=90)
-        while looks() == before:  # it has seen that the job is queued
-            time.sleep(0.01)
+        until(lambda: looks() > before)  # it has seen that the job is queued
         store.claim(job["id"], 30)
         assert held.result().json()["status"] == "processing"
 

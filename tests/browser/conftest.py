@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,8 +18,8 @@ from starlette.types import ASGIApp
 from api.app import create_app
 from core.jobs.queue import StylizeQueue
 from core.settings import Settings
+from tools.waiting import PATIENCE, until
 
-PATIENCE = float(os.environ.get("PATIENCE", "120"))  # guards against a hang only
 QUICK = {"network": "strata-small", "size": 64, "iterations": 12, "preview_every": 2, "dtype": "float32"}
 """Overrides of a run of a second or so, as the page keeps them."""
 
@@ -116,10 +115,7 @@ class Stack:
         self._api.wait()
 
     def until_ready(self) -> None:
-        end = time.monotonic() + PATIENCE
-        while not httpx.get(f"{self.url}/readyz", timeout=PATIENCE).is_success:
-            assert time.monotonic() < end, Path(self._log.name).read_text()
-            time.sleep(0.1)
+        until(lambda: httpx.get(f"{self.url}/readyz", timeout=PATIENCE).is_success, Path(self._log.name).read_text)
 
     def stop(self) -> None:
         self._api.terminate()

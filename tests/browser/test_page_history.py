@@ -65,6 +65,7 @@ def scrolled_to_the_end(page: Page) -> None:
     raise AssertionError("the history has no end")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_two_hundred_jobs_scroll_without_work_that_grows_with_them(studio, jobs, record_property):
     fetched: list[str] = []

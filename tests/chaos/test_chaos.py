@@ -23,6 +23,7 @@ SHORT = faults(redis_pause=5, worker_pause=5, spell=2)
 FULL = faults(redis_pause=30, worker_pause=10, spell=10)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_accepted_job_comes_to_one_end_whatever_befalls_the_service(
     tmp_path: Path, photo: bytes, painting: bytes

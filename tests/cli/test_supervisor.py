@@ -4,27 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.supervisor import Role, Supervisor
+from tools.waiting import until
 
-PATIENCE = 90.0
 SHORT = ((signal.SIGTERM, 0.5),)
 
 
 def python(name: str, code: str, **more: object) -> Role:
     return Role(name, (sys.executable, "-Sc", code), colour="red", **more)  # type: ignore[arg-type]
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def alive(pid: int) -> bool:
@@ -50,7 +42,7 @@ def supervisor(said: list[tuple[str, str]]) -> Iterator[Supervisor]:
 
 
 def pids(said: list[tuple[str, str]], count: int = 1) -> list[int]:
-    assert until(lambda: sum(line.isdigit() for _, line in said) >= count), said
+    until(lambda: sum(line.isdigit() for _, line in said) >= count, lambda: said)
     return [int(line) for _, line in said if line.isdigit()]
 
 
@@ -59,7 +51,7 @@ SLEEP = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 def test_what_a_process_says_arrives_under_its_name(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
     supervisor.start(python("poet", "import sys; print('out'); print('err', file=sys.stderr)"))
-    assert until(lambda: {("poet", "out"), ("poet", "err")} <= set(said))
+    until(lambda: {("poet", "out"), ("poet", "err")} <= set(said))
 
 
 def test_a_process_that_dies_is_started_again(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
@@ -71,7 +63,7 @@ def test_a_process_that_dies_is_started_again(supervisor: Supervisor, said: list
         supervisor.tend()
         return sum(line.isdigit() for _, line in said) == 2
 
-    assert until(tended)
+    until(tended)
     assert alive(pids(said)[1])
     assert any("killed by SIGKILL" in line for _, line in said)
 
@@ -83,7 +75,7 @@ def test_each_early_death_makes_the_next_start_wait_longer(supervisor: Superviso
         supervisor.tend()
         return sum("exit code 3" in line for _, line in said) == 3
 
-    assert until(thrice)
+    until(thrice)
     pauses = [float(line.split()[-2]) for _, line in said if "exit code 3" in line]
     assert pauses == sorted(set(pauses))
 
@@ -93,7 +85,7 @@ def test_stopping_ends_what_a_process_started_itself(supervisor: Supervisor, sai
     supervisor.start(python("parent", child, farewell=SHORT))
     (grandchild,) = pids(said)
     supervisor.stop()
-    assert until(lambda: not alive(grandchild))
+    until(lambda: not alive(grandchild))
 
 
 def test_a_process_that_ignores_the_signal_is_killed(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
@@ -111,7 +103,7 @@ def test_processes_end_in_the_opposite_order(supervisor: Supervisor, said: list[
     supervisor.start(python("above", telling + polite))
     pids(said, count=2)
     supervisor.stop()
-    assert until(lambda: sum(line == "bye" for _, line in said) == 2)
+    until(lambda: sum(line == "bye" for _, line in said) == 2)
     assert [name for name, line in said if line == "bye"] == ["above", "below"]
 
 
@@ -129,4 +121,4 @@ time.sleep(600)
         pid = int(process.stdout.readline())
         assert alive(pid)
         process.kill()
-    assert until(lambda: not alive(pid))
+    until(lambda: not alive(pid))

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from cli.client import Client
 from cli.local import LocalService, Plan
 from cli.main import app
+from tools.waiting import PATIENCE
 
-PATIENCE = 120.0
 """Guards against hangs only: on a busy machine a worker takes long to warm up."""
 SMALL = ("--set", "network=strata-small", "--size", "64")
 

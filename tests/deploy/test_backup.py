@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,9 +16,10 @@ import httpx
 import pytest
 from redis import Redis
 
+from tools import waiting
+
 ROOT = Path(__file__).parents[2]
 STRATA = str(Path(sys.executable).with_name("strata"))
-PATIENCE = 120.0
 
 
 class Up:
@@ -39,10 +39,7 @@ class Up:
         self.until(self._ready)
 
     def until(self, holds: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < end, self._log.read_text()
-            time.sleep(0.1)
+        waiting.until(holds, self._log.read_text)
 
     def submit(self, photo: bytes, painting: bytes, iterations: int) -> str:
         options = {"network": "strata-small", "size": 64, "iterations": iterations, "dtype": "float32"}

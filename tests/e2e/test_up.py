@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from PIL import Image
 
 from cli.client import Client
 from cli.models import Job
+from tools.waiting import PATIENCE, until
 
 STRATA = str(Path(sys.executable).with_name("strata"))
-PATIENCE = 120.0
-"""Guards against hangs only: on a busy machine a worker takes long to warm up."""
 ROOT = Path(__file__).parents[2]
 OPTIONS_ARGUMENT = r"'options=[^']*'"
 SMALL = {"size": 64, "iterations": 3, "preview_every": 1}
@@ -53,10 +51,7 @@ class Up:
                 self.said.append(line.rstrip())
 
     def eventually(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain\n" + "\n".join(self.said)
-            time.sleep(0.05)
+        until(condition, lambda: "\n".join(self.said))
 
     def until_answering(self) -> None:
         self.eventually(lambda: _answers(self.url))

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from core.jobs.record import JobRecord
 from core.jobs.service import JobService, Submission
 from core.jobs.store import JobStore
 from core.settings import Settings
+from tools import waiting
 from worker.drain import Drain
 from worker.studio import Studio
 from worker.stylize import carry_out
@@ -45,9 +45,6 @@ def submit(service: JobService, photo: bytes, painting: bytes, quick: dict[str, 
     return submit
 
 
-PATIENCE = 150.0  # guards against a hang only
-
-
 class Process:
     """A worker or courier of the service, as users start it, in a session of its own."""
 
@@ -69,12 +66,7 @@ class Process:
     def child(self) -> int:
         """The process that does the work, waited for while there is none: killing 0 would end the tests themselves."""
         children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children")
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if found := children.read_text().split():
-                return int(found[0])
-            time.sleep(0.02)
-        raise LookupError("the worker has no child")
+        return int(waiting.until(lambda: children.read_text().split(), self.log.read_text)[0])
 
     def end(self) -> None:
         """The process and all that it started."""
@@ -99,10 +91,7 @@ class Floor:
         return self.start(courier_command("INFO"), "courier", settings)
 
     def until(self, holds: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < end, f"nothing happened:\n{self.told()}"
-            time.sleep(0.02)
+        waiting.until(holds, self.told)
 
     def warm(self) -> None:
         self.until(lambda: self.service.readiness().ok)
@@ -145,14 +134,22 @@ def url(settings: Settings, serving: Serving) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """One for all tests of a process, warm after the first job."""
+    return Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=4)
+
+
 @pytest.fixture
-def working(settings: Settings, redis: Redis) -> Iterator[None]:
+def workshop(studio: Studio, settings: Settings, redis: Redis) -> Workshop:
+    """What a worker has, in this process, on the empty server."""
+    store, artifacts = JobStore(redis, keep_seconds=3600), open_artifacts(settings.artifacts)
+    return Workshop(studio, store, artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain())
+
+
+@pytest.fixture
+def working(workshop: Workshop, redis: Redis) -> Iterator[None]:
     """Carries out whatever is queued, as a worker would."""
-    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=2)
-    store = JobStore(redis, keep_seconds=3600)
-    workshop = Workshop(
-        studio, store, open_artifacts(settings.artifacts), lease_seconds=30, checkpoint_seconds=5, drain=Drain()
-    )
     over = Event()
 
     def work() -> None:

@@ -3,14 +3,12 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from redis import Redis
 
 from core.engine.checkpoint import Checkpoint
 from core.engine.progress import Ended, Progress
@@ -18,13 +16,10 @@ from core.jobs.artifacts import CHECKPOINT, RESULT, ArtifactStore, open_artifact
 from core.jobs.errors import ArtifactMissing, ArtifactsFull
 from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
-from core.jobs.store import JobStore
 from core.settings import Settings
 from worker import checkpoints
 from worker.checkpoints import WORTH, Checkpoints, Pace
-from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
-from worker.studio import Studio
 from worker.stylize import carry_out
 from worker.workshop import Workshop
 
@@ -39,20 +34,13 @@ class Cut(BaseException):
     """The process is no more."""
 
 
-@pytest.fixture(scope="module")
-def studio() -> Iterator[Studio]:
-    threads = torch.get_num_threads()
-    yield Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=4)
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def artifacts(settings: Settings) -> ArtifactStore:
     return open_artifacts(settings.artifacts)
 
 
 @pytest.fixture
-def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def workshop(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """One that puts a run aside after every step, whatever that costs."""
     due = Checkpoints.due
 
@@ -62,9 +50,7 @@ def workshop(studio: Studio, redis: Redis, artifacts: ArtifactStore, monkeypatch
         return True
 
     monkeypatch.setattr(Checkpoints, "due", always)
-    return Workshop(
-        studio, JobStore(redis, keep_seconds=3600), artifacts, lease_seconds=30, checkpoint_seconds=0, drain=Drain()
-    )
+    return replace(workshop, checkpoint_seconds=0)
 
 
 @pytest.fixture
@@ -260,6 +246,7 @@ def test_checkpoints_cost_at_most_one_part_in_fifty_of_the_time(
     assert kept.seconds - 4.0 <= (now - kept.seconds) / WORTH  # but for one, whose cost was not known before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("killed_at", [0.4, 0.9])
 def test_a_run_that_is_killed_at_any_moment_does_less_than_a_fifth_of_its_work_again(

@@ -30,12 +30,12 @@ from core.jobs.secrets import Secrets
 from core.jobs.service import JobService, Submission
 from core.jobs.webhooks import MAX_ATTEMPTS, new_secret, signed
 from core.settings import Settings
+from tools.waiting import until
 from worker.courier import Courier
 
 CanceledJob = Callable[..., JobRecord]
 
 TIMEOUT_SECONDS = 2.0  # as 15 s in life
-PATIENCE = 120.0  # guards against a hang only
 UNREACHED = ["/hang", "/trickle", "/reset", "/garbage"]
 
 
@@ -278,8 +278,7 @@ def test_a_round_ends_in_time_and_leaves_the_turn_to_the_next(
     canceled("/hang")
     first = threading.Thread(target=courier.round, args=(0.1,))
     first.start()
-    while not receiver.received or redis.exists("strata:webhooks:turn"):
-        time.sleep(0.01)
+    until(lambda: receiver.received and not redis.exists("strata:webhooks:turn"))
     assert first.is_alive()  # it still waits for the one that hangs
     canceled("/ok")
 
@@ -347,11 +346,12 @@ def test_a_courier_process_delivers_and_removes_without_torch_and_loses_nothing_
     lane = urlsplit(receiver.url).hostname
     redis.zadd(f"strata:webhooks:busy:{lane}", {only(deliveries, hung).id: 1}, xx=True)  # its lease ends
     redis.zadd("strata:webhooks", {str(lane): 1})
-    deadline = time.monotonic() + PATIENCE
-    while only(deliveries, hung).status is not DeliveryStatus.DELIVERED:
-        assert time.monotonic() < deadline
+
+    def delivered() -> bool:
         courier.round()
-        time.sleep(0.05)
+        return only(deliveries, hung).status is DeliveryStatus.DELIVERED
+
+    until(delivered)
     attempts = [(a.status_code, a.error) for a in only(deliveries, hung).attempts]
     assert attempts == [(None, "The courier ended before it was answered."), (200, None)]
     assert len({request.headers["webhook-id"] for request in receiver.at("/hang")}) == 1
@@ -393,9 +393,7 @@ def test_the_receiver_of_the_documents_takes_what_is_signed_and_nothing_else(
         (sys.executable, "-c", program.replace("9000", str(port))), env=env, stdout=subprocess.PIPE, text=True
     ) as receiver:
         try:
-            while not _listens(port):
-                assert receiver.poll() is None
-                time.sleep(0.05)
+            until(lambda: _listens(port) or receiver.poll() is not None)
             job = canceled(url=url)
             forged = httpx.post(url, content=b"{}", headers=signed([new_secret()], "msg_1", int(time.time()), b"{}"))
             courier.round()

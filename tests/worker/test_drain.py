@@ -2,22 +2,18 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from redis import Redis
 
-from core.jobs.artifacts import CHECKPOINT, open_artifacts
+from core.jobs.artifacts import CHECKPOINT
 from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService
 from core.jobs.store import JobStore
-from core.settings import Settings
 from worker.drain import Drain
-from worker.studio import Studio
 from worker.stylize import carry_out
 from worker.workshop import Workshop
 
@@ -26,18 +22,9 @@ LONG = 10_000  # iterations that nobody waits for
 
 
 @pytest.fixture
-def workshop(redis: Redis, settings: Settings) -> Iterator[Workshop]:
-    threads = torch.get_num_threads()
-    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=0, warm_networks=4)
-    yield Workshop(
-        studio=studio,
-        store=JobStore(redis, keep_seconds=3600),
-        artifacts=open_artifacts(settings.artifacts),
-        lease_seconds=30,
-        checkpoint_seconds=1000,
-        drain=Drain(),
-    )
-    torch.set_num_threads(threads)
+def workshop(workshop: Workshop) -> Workshop:
+    """One that puts nothing aside before it is told to end."""
+    return replace(workshop, checkpoint_seconds=1000)
 
 
 def has_ended(pid: int) -> bool:

@@ -1,7 +1,6 @@
 """A replica takes over by hand, as the documents say: what it knows of is carried out."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from core.jobs.errors import StoreUnavailable
 from core.jobs.record import JobStatus
 from core.jobs.service import JobService, Submission
 from core.settings import Settings
+from tools.waiting import until
 
 
 class Pair:
@@ -38,10 +38,8 @@ class Pair:
         return f"redis://127.0.0.1:{self.ports[number]}/0"
 
     def wait_until_alike(self) -> None:
-        end = time.monotonic() + 60
         with self.client(0) as redis:
-            while not redis.wait(1, 1000):
-                assert time.monotonic() < end, "the replica does not follow"
+            until(lambda: redis.wait(1, 1000), lambda: "the replica does not follow")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 
 
 def rerun(*arguments: str) -> Any:
-    return CliRunner().invoke(app, ["rerun", *arguments])
+    return CliRunner().invoke(app, ["rerun", *arguments], env={"COLUMNS": "400"})  # no message is broken in two
 
 
 @pytest.fixture

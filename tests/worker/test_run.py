@@ -13,20 +13,11 @@ from core.jobs.connections import connect
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService
 from core.jobs.store import JobStore, Verdict
+from tools.waiting import until
 from worker.drain import Drain
 from worker.run import PROGRESS_SECONDS, Run
 
 LEASE = 0.6
-PATIENCE = 90.0  # guards against a hang only
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def progress(iteration: int, seconds: float, left: float | None = None, side: int = 64) -> Progress:
@@ -63,7 +54,7 @@ def test_the_lease_is_kept_while_the_engine_says_nothing(run: Run, redis: Redis)
     before = lease_end(redis, job_id)
 
     with run:
-        assert eventually(lambda: lease_end(redis, job_id) > before + 1000 * LEASE)
+        until(lambda: lease_end(redis, job_id) > before + 1000 * LEASE)
 
 
 def test_after_its_end_a_run_keeps_no_lease(run: Run, redis: Redis) -> None:

@@ -18,6 +18,7 @@ from core.jobs.record import JobRecord, JobStatus
 from core.jobs.service import JobService, Submission
 from core.jobs.store import JobStore
 from core.settings import Settings
+from tools.waiting import until
 from worker.upkeep import ORPHAN_SECONDS, REMEMBER_SECONDS, Upkeep
 
 Submit = Callable[..., JobRecord]
@@ -127,10 +128,7 @@ def test_a_job_that_asked_for_seconds_is_due_when_they_are_over(
     assert job.completed_at is not None
     assert (job.expires_at - job.completed_at).total_seconds() == pytest.approx(1, abs=0.01)
 
-    deadline = time.monotonic() + 30
-    while not upkeep.expire():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(upkeep.expire)
     with pytest.raises(JobExpired):
         service.get(job.id)
 

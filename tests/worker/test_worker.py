@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from core.jobs.queue import StylizeQueue, make_celery, ring
 from core.jobs.record import JobRecord, JobStatus, Priority
 from core.jobs.service import JobService, Submission
 from core.settings import Settings
+from tools import waiting
 
-PATIENCE = 90.0  # guards against a hang only
 LONG = 10_000  # iterations that no test waits for
 
 
@@ -37,11 +36,11 @@ class Shop:
         return self.service.submit(Submission(self.photo, [self.painting], quick, priority=priority))
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
+        def held() -> bool:
             assert self.process.poll() is None, f"the worker ended:\n{self.log.read_text()}"
-            assert time.monotonic() < end, f"nothing happened:\n{self.log.read_text()}"
-            time.sleep(0.02)
+            return holds()
+
+        waiting.until(held, self.log.read_text)
 
     def finished(self, job: JobRecord) -> JobRecord:
         self.until(lambda: self.service.get(job.id).finished)

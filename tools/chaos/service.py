@@ -19,10 +19,8 @@ from uuid import uuid4
 import httpx
 from redis import Redis
 
+from tools import waiting
 from tools.chaos import processes
-
-PATIENCE: Final = 240.0
-"""Seconds. Nothing takes so long; whatever does, hangs."""
 
 TERMINAL: Final = frozenset({"succeeded", "failed", "canceled"})
 
@@ -106,13 +104,10 @@ class Service:
         """The end of what the service said."""
         return self.log.read_text()[-8000:]
 
-    def until(self, holds: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+    def until(self, holds: Callable[[], object], what: str) -> float:
         """Wait, and say for how many seconds. Raises AssertionError."""
         began = time.monotonic()
-        while not holds():
-            if time.monotonic() - began > patience:
-                raise AssertionError(f"waited in vain for {what}\n{self.told()}")
-            time.sleep(0.05)
+        waiting.until(holds, lambda: f"{what}\n{self.told()}")
         return time.monotonic() - began
 
     def answer(self, method: str, path: str, **sent: Any) -> httpx.Response | None:

@@ -1,9 +1,7 @@
 """What the five sliders promise, on the untrained network that every machine can make."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import torch
 
 from core.engine.metrics import measure
@@ -17,21 +15,13 @@ from core.engine.weights import choose, load
 from samples import paint, photo
 
 
-@pytest.fixture
-def all_threads() -> Iterator[None]:
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.usefixtures("all_threads")
 def test_the_profiles_shift_the_style_from_grain_to_composition() -> None:
     """The style distance at relu5_1 over that at relu1_1 falls from fine-grain to balanced to abstract."""
     network = Network(load(choose("seeded", "vgg19", ["relu5_1"], Path())), torch.device("cpu"))
     content, style = to_tensor(photo("chelsea")), to_tensor(paint("starlit", (128, 128), 0))
     ratios = {}
     for profile in PROFILES:
-        options = resolve({"profile": profile, "size": 96, "iterations": 100, "dtype": "float32"})
+        options = resolve({"profile": profile, "size": 64, "iterations": 50, "dtype": "float32"})
         outcome = stylize(content, [style], options, network)
         found = measure(content, [style], [1.0], outcome.picture, network, Lpips())
         assert found.style_distance_by_layer is not None

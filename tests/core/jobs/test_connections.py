@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -15,8 +14,7 @@ from redis.exceptions import ResponseError
 from core.jobs import connections
 from core.jobs.connections import answered, answering, connect, connect_async
 from core.jobs.errors import StoreUnavailable
-
-PATIENCE = 30.0  # guards against a hang only
+from tools.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +51,7 @@ def test_a_silent_server_is_given_up_and_others_are_refused_at_once_until_it_is_
                 answered(client.ping)
             with pytest.raises(StoreUnavailable, match="a moment ago"):
                 answered(client.ping)
-        until = time.monotonic() + PATIENCE
-        while not _pongs(client):
-            assert time.monotonic() < until
+        until(lambda: _pongs(client))
 
 
 def _pongs(client: Redis) -> bool:

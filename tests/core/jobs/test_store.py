@@ -20,7 +20,6 @@ from core.jobs.store import JobStore, Verdict
 Queued = Callable[..., JobRecord]
 
 LEASE = 30.0
-RACES = 200
 
 
 def everything(redis: Redis) -> dict[Any, Any]:
@@ -258,8 +257,9 @@ def test_canceling_a_finished_job_changes_nothing(
     assert everything(redis) == before
 
 
-def test_a_cancel_that_races_the_claim_leaves_one_consistent_state(store: JobStore, queued: Queued) -> None:
-    for _ in range(RACES):
+@pytest.mark.race
+def test_a_cancel_that_races_the_claim_leaves_one_consistent_state(store: JobStore, queued: Queued, races: int) -> None:
+    for _ in range(races):
         record = queued()
         job_id = record.id
 
@@ -273,10 +273,11 @@ def test_a_cancel_that_races_the_claim_leaves_one_consistent_state(store: JobSto
             assert store.renew(job_id, 1, None, LEASE) is Verdict.CANCEL
 
 
+@pytest.mark.race
 def test_a_cancel_that_races_the_end_leaves_exactly_one_terminal_state(
-    store: JobStore, queued: Queued, redis: Redis
+    store: JobStore, queued: Queued, redis: Redis, races: int
 ) -> None:
-    for _ in range(RACES):
+    for _ in range(races):
         record = claimed(store, queued())
         job_id = record.id
 

@@ -1,6 +1,8 @@
 """An S3 that breaks off, hangs, refuses or is not there: said so in bounded time, and never half a picture."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +15,27 @@ from core.jobs.ids import new_job_id
 
 JOB = new_job_id(datetime(2026, 1, 1, tzinfo=UTC))
 LARGE = os.urandom(400_000)
+HANG_SECONDS = 1.0
 
 
 @pytest.fixture
 def artifacts(s3: Any, wire: Any, monkeypatch: pytest.MonkeyPatch) -> RemoteArtifacts:
     """One that waits for nothing long, but for a busy machine."""
     monkeypatch.setattr(remote, "_BYTES_PER_SECOND", 1e9)
-    return RemoteArtifacts(s3.url, seconds=6, doubt_seconds=0)
+    return RemoteArtifacts(s3.url, doubt_seconds=0)
+
+
+@contextmanager
+def struck(wire: Any, artifacts: RemoteArtifacts, fault: str, **how: Any) -> Iterator[None]:
+    """The wire has this fault, and nobody waits long for what hangs."""
+    patience = artifacts._seconds
+    if fault == "hang":
+        artifacts._seconds = HANG_SECONDS
+    wire.strike(fault, **how)
+    yield
+    assert wire.struck
+    wire.heal()
+    artifacts._seconds = patience
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang"])
@@ -28,15 +44,13 @@ def test_a_connection_that_breaks_while_a_picture_is_stored_leaves_the_old_one_w
     artifacts: RemoteArtifacts, s3: Any, wire: Any, fault: str, after: int
 ) -> None:
     artifacts.put_output(JOB, 1, RESULT, b"old")
-    wire.strike(fault, after=after)
 
-    with pytest.raises(ArtifactsUnavailable):
-        artifacts.put_output(JOB, 1, RESULT, LARGE)
-    with pytest.raises(ArtifactsUnavailable):
-        artifacts.put_input(LARGE)
+    with struck(wire, artifacts, fault, after=after):
+        with pytest.raises(ArtifactsUnavailable):
+            artifacts.put_output(JOB, 1, RESULT, LARGE)
+        with pytest.raises(ArtifactsUnavailable):
+            artifacts.put_input(LARGE)
 
-    assert wire.struck
-    wire.heal()
     assert artifacts.output(JOB, 1, RESULT) == b"old"
     assert len(s3.files()) == 1
     artifacts.put_output(JOB, 1, RESULT, LARGE)
@@ -48,12 +62,10 @@ def test_a_connection_that_breaks_while_a_picture_is_read_gives_none(
     artifacts: RemoteArtifacts, wire: Any, fault: str
 ) -> None:
     picture = artifacts.put_input(LARGE)
-    wire.strike(fault)
 
-    with pytest.raises(ArtifactsUnavailable):
+    with struck(wire, artifacts, fault), pytest.raises(ArtifactsUnavailable):
         artifacts.input(picture)
 
-    wire.heal()
     assert artifacts.input(picture) == LARGE
 
 
@@ -69,7 +81,7 @@ def test_a_store_that_hangs_is_not_asked_by_everybody(s3: Any, wire: Any) -> Non
     artifacts = RemoteArtifacts(s3.url, doubt_seconds=600)
     picture = artifacts.put_input(LARGE)
     wire.strike("hang")
-    artifacts._seconds = 1
+    artifacts._seconds = HANG_SECONDS
     with pytest.raises(ArtifactsUnavailable, match="no answer within"):
         artifacts.check()
     asked = wire.struck
