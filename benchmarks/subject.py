@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,16 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import textbook
-from core.engine.architecture import ARCHITECTURES, VGG19, Architecture
+from core.engine.architecture import Architecture
 from core.engine.geometry import fit
-from core.engine.network import Network, Parameters, resolve_dtype
+from core.engine.network import Network, resolve_dtype
 from core.engine.options import NetworkName, StyleOptions
 from core.engine.pixels import resize, to_tensor
 from core.engine.presets import resolve
 from core.engine.progress import Outcome, Progress
-from core.engine.seeded import generate
 from core.engine.stylize import stylize
-from core.engine.weights import Origin, load
+from core.engine.weights import choose, load
 from samples import paint, photo
 
 PAIRS = (
@@ -36,7 +36,7 @@ _STYLE_SIDE = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """vgg19 is the untrained one, which every machine can make: its cost is that of the published one."""
+    """A network, a photo and a painting, as the engine and the textbook loop both draw them."""
 
     device: torch.device
     pair: tuple[str, str] = PAIRS[0]
@@ -44,18 +44,15 @@ class Subject:
 
     @property
     def architecture(self) -> Architecture:
-        return ARCHITECTURES[self.network_name]
+        return self.network.architecture
 
     @cached_property
     def network(self) -> Network:
-        if self.architecture == VGG19:
-            return Network(Parameters(VGG19, "seeded-v1", generate(VGG19)), self.device)
-        return Network(load(Origin("embedded", self.architecture)), self.device)
+        return Network(load(choose("embedded", self.network_name, (), Path())), self.device)
 
     @cached_property
     def trunk(self) -> nn.Sequential:
-        wide = {name: t for name, t in self.network.parameters.tensors.items() if name < "conv5_2"}
-        return textbook.layers(wide).to(self.device)
+        return textbook.layers(dict(self.network.parameters.tensors)).to(self.device)
 
     @cached_property
     def content(self) -> Tensor:
@@ -76,7 +73,9 @@ class Subject:
         return other
 
     def options(self, size: int, iterations: int, **more: Any) -> StyleOptions:
-        return resolve({"size": size, "iterations": iterations, "preview_every": 0, **more})
+        """Those of a job by default, but at one size and to the end, as the textbook loop runs."""
+        fixed = {"size": size, "iterations": iterations, "preview_every": 0, "scales": "single", "early_stop": None}
+        return resolve({**fixed, **more})
 
     def ours(self, options: StyleOptions, tell: Callable[[Progress], None] = lambda _: None) -> Outcome:
         return stylize(self.content, [self.style], options, self.network, lambda progress: tell(progress))

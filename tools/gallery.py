@@ -1,7 +1,8 @@
 """Draws docs/gallery and writes docs/gallery.md: `make gallery`.
 
-One photo in the manner of one painting, both from installed packages, by every profile and every preset. What was
-asked and measured is kept in docs/gallery/measures.json, from which the page is written; a test holds it to that.
+Eight photos in the manner of eight paintings by default, and one pair by every profile and every preset, all from
+installed packages. What was asked and measured is kept in docs/gallery/measures.json, from which the page is written; a
+test holds it to that.
 """
 
 import argparse
@@ -37,7 +38,7 @@ MEASURES: Final = "measures.json"
 
 PHOTO: Final = "chelsea"
 PAINTING: Final = "ember"
-NETWORK: Final = "strata"
+NETWORK: Final = "vgg19"
 SIZE: Final = 320
 JPEG_QUALITY: Final = 84
 LOG_EVERY: Final = 25
@@ -45,21 +46,31 @@ LOG_EVERY: Final = 25
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture to draw: its file's name, and what would be sent to the service for it."""
+    """One picture to draw: its file's name, what would be sent to the service for it, and of which pictures."""
 
     name: str
     request: Mapping[str, Any]
+    photo: str = PHOTO
+    painting: str = PAINTING
 
+
+PAIRS: Final = (
+    ("astronaut", "wheatfield"),
+    ("chelsea", "ember"),
+    ("camera", "marbled"),
+    ("coffee", "garden"),
+    ("rocket", "starlit"),
+    ("hubble_deep_field", "kelp"),
+    ("brick", "mosaic"),
+    ("grass", "knife"),
+)
+"""Faces, a still life, a launch by night, a sky, a wall and a meadow; strong and pale, smooth and grainy paintings."""
+
+PAIR_ENTRIES: Final = tuple(Entry(f"pair-{photo}", {}, photo, painting) for photo, painting in PAIRS)
 
 PROFILE_ENTRIES: Final = tuple(Entry(f"profile-{name}", {"profile": name}) for name in PROFILES)
 PRESET_ENTRIES: Final = tuple(Entry(f"preset-{name}", {"preset": name}) for name in PRESETS)
-WEIGHED_ENTRIES: Final = (
-    Entry("weighed-tv", {"preset": "tv", "content_weight": 3.3e3, "style_weight": 5.4e7}),
-    Entry("weighed-gatys", {"preset": "gatys", "style_weight": 1e6}),
-    Entry("weighed-johnson", {"preset": "johnson", "style_weight": 2e5}),
-)
-"""Presets whose weights belong to another scale of activations, with weights that suit our network."""
-ENTRIES: Final = (*PROFILE_ENTRIES, *PRESET_ENTRIES, *WEIGHED_ENTRIES)
+ENTRIES: Final = (*PAIR_ENTRIES, *PROFILE_ENTRIES, *PRESET_ENTRIES)
 
 
 @dataclass(frozen=True)
@@ -83,18 +94,19 @@ class Drawn:
     content_distance: float | None
     style_distance: float | None
     content_style_distance: float | None
+    palette_distance: float | None
+    content_palette_distance: float | None
 
 
 class Painter:
-    """One network, one photo, one painting."""
+    """One network, at one size."""
 
     def __init__(self, network: str, size: int, iterations: int | None = None) -> None:
         """iterations: at most so many a picture, for a quick look."""
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._weights_dir = Settings().weights_dir
         self._network, self._size, self._iterations = network, size, iterations
-        self.content, self.style = to_tensor(photo(PHOTO)), to_tensor(paint(PAINTING))
-        self._drawn: dict[str, tuple[Image.Image, Drawn]] = {}
+        self._drawn: dict[tuple[str, str, str], tuple[Image.Image, Drawn]] = {}
 
     def draw(self, entry: Entry) -> tuple[Image.Image, Drawn]:
         """The entry's picture, and the facts about it. What asks for the same options is drawn once.
@@ -102,7 +114,7 @@ class Painter:
         Raises EngineError when it cannot be drawn.
         """
         asked = resolve(entry.request)
-        if (known := asked.model_dump_json()) not in self._drawn:
+        if (known := (entry.photo, entry.painting, asked.model_dump_json())) not in self._drawn:
             self._drawn[known] = self._draw(entry, asked)
         image, fact = self._drawn[known]
         return image, replace(fact, name=entry.name)
@@ -111,11 +123,11 @@ class Painter:
         options = resolve({**entry.request, "network": self._network, "size": self._size, "preview_every": 0})
         options = options.model_copy(update={"iterations": min(asked.iterations, self._iterations or asked.iterations)})
         network = self._opened(options)
-        outcome = stylize(self.content, [self.style], options, network, _log_progress)
+        content, style = to_tensor(photo(entry.photo)), to_tensor(paint(entry.painting))
+        outcome = stylize(content, [style], options, network, _log_progress)
         blend = blend_weights(options, 1)
-        lpips = Lpips()
         measures = measure(
-            self.content, [self.style], blend, outcome.picture, network.to(torch.float32), lpips, color=options.color
+            content, [style], blend, outcome.picture, network.to(torch.float32), Lpips(), color=options.color
         )
         kept = {name: value for name, value in vars(measures).items() if name in Drawn.__dataclass_fields__}
         image = to_image(outcome.picture)
@@ -139,9 +151,10 @@ class Painter:
         return Network(load(origin), self._device, resolve_dtype(options.dtype, self._device))
 
     def inputs(self) -> tuple[Image.Image, Image.Image]:
-        """The photo and the painting at the gallery's size."""
-        photograph = resize(self.content, _fitted(self.content, self._size))
-        return to_image(photograph), to_image(resize(self.style, _fitted(self.style, self._size)))
+        """The photo and the painting of presets and profiles, at the gallery's size."""
+        pictures = to_tensor(photo(PHOTO)), to_tensor(paint(PAINTING))
+        content, style = (to_image(resize(picture, _fitted(picture, self._size))) for picture in pictures)
+        return content, style
 
 
 def _fitted(picture: torch.Tensor, side: int) -> tuple[int, int]:
@@ -159,51 +172,34 @@ def _log_progress(progress: Progress) -> None:
 def page(drawn: Sequence[Drawn]) -> str:
     """The gallery as Markdown."""
     known = {fact.name: fact for fact in drawn}
-    parts = [_HEAD, _inputs(), "## Profiles\n", _PROFILES, _table(PROFILE_ENTRIES, known)]
-    parts += ["## Presets\n", _PRESETS, _table(PRESET_ENTRIES, known)]
-    parts += ["## Presets, weighed for this network\n", _WEIGHED, _table(WEIGHED_ENTRIES, known)]
+    parts = [_HEAD, "## Eight pairs\n", _PAIRS, _table(PAIR_ENTRIES, known), "## One pair, every way\n", _inputs()]
+    parts += ["### Profiles\n", _PROFILES, _table(PROFILE_ENTRIES, known)]
+    parts += ["### Presets\n", _PRESETS, _table(PRESET_ENTRIES, known)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 _HEAD: Final = """\
 # Gallery
 
-One photo in the manner of one painting, by every profile and every preset. Both pictures come with the installed
-packages; `make gallery` draws them all again. The painting is made by `samples`, so nobody's licence is in the way.
+Pictures that come with the installed packages, drawn by VGG-19 as it ships; `make gallery` draws them all again. The
+paintings are made by `samples`, so nobody's licence is in the way.
 
-Beside each picture stand its measures and the id of the network parameters that drew it. SSIM, PSNR and the content
-distance compare with the photo: an untouched copy scores perfectly. The style distance compares with the painting
-(0 is the same look), and the figure after the slash is that of the photo itself, before anything was painted.
-Style distances compare only between pictures of one network.
+Beside each picture stand its measures. SSIM, PSNR, LPIPS and the content distance compare with the photo: an untouched
+copy scores perfectly. Style and palette distance compare with the painting (0 is the same look, the same colours), and
+the figure after the slash is that of the photo itself, before anything was painted.
+"""
+
+_PAIRS: Final = """\
+Default options, nothing tuned for any of them.
 """
 
 _PROFILES: Final = """\
-The same run three times; only the ratios of the five style layers differ. Fine grain keeps the cat, whisker by
-whisker, and takes the painting's colours and the run of its bristles. Balanced lays the painting's bands across the
-face. Abstract lets the face melt into them, nose and mouth first, and is free with the colours: the content distance
-is four times that of fine grain.
+The same run three times; only the ratios of the five style layers differ.
 """
 
 _PRESETS: Final = """\
-Every published system with its own losses, layers, weights, optimiser, start and number of iterations. What is not
-theirs is the network: ours needs no download, theirs is torchvision's or Caffe's VGG. That changes the balance of
-every preset whose losses are not relative, as the next section says.
-"""
-
-_WEIGHED: Final = """\
-A content loss that is not relative grows with the square of a network's activations, a style loss with their fourth
-power. The activations of our network are about 1, those of the sources' larger, so the published numbers give another
-balance here. What the terms weigh at the first iterate, at 256 pixels:
-
-| preset | content | style | variation | what comes of it |
-|---|---|---|---|---|
-| `tv` | 6.9 | 0.02 | 17000 | flat grey: nothing counts but smoothness |
-| `gatys` | 446000 | 2130 | 0 | the photo, in the grain of the noise it began with |
-| `johnson` | 34 | 2.1 | 0.0003 | the same |
-
-`tv` works on pictures in 0..255, which a network answers about 57 times as strongly as normalised ones: with content
-57^2 and style 57^4 times as heavy its terms are 23000, 233000 and 17000. The other two get a larger style weight. With
-that all three paint:
+Every published system with its own losses, layers, weights, optimiser, start and number of iterations, in the scale of
+its own network's activations (`feature_scale`). The network is VGG-19 as it ships, for `tv` too, whose own is VGG-16.
 """
 
 
@@ -226,25 +222,24 @@ def _table(entries: Sequence[Entry], known: Mapping[str, Drawn]) -> str:
 
 
 def _row(entry: Entry, fact: Drawn) -> str:
-    (kind, value), *changes = entry.request.items()
     asked = f"{fact.iterations} iterations"
-    if fact.iterations < fact.asked_iterations:
+    if fact.iterations < fact.asked_iterations and fact.outcome == "finished":
         asked += f" (**of its {fact.asked_iterations}**)"
-    given = [f"`{name}: {change:.15g}`" for name, change in changes]
-    settings = [f"`{kind}: {value}`", *given, asked, f"{fact.width} x {fact.height} px"]
+    title = " ".join(entry.request.values()) or f"{entry.photo}, {entry.painting}"
+    given = [f"`{name}: {value}`" for name, value in entry.request.items()] or [title]
+    settings = [*given, asked, f"{fact.width} x {fact.height} px"]
     if fact.asked_network not in (fact.network, resolve({}).network):
         settings.append(f"its network is {fact.asked_network}")
     if fact.outcome != "finished":
         settings.append(f"ended: {fact.outcome}")
-    style = f"{_number(fact.style_distance)} / {_number(fact.content_style_distance)}"
     measures = [
-        f"style distance {style}",
+        f"style distance {_number(fact.style_distance)} / {_number(fact.content_style_distance)}",
+        f"palette distance {_number(fact.palette_distance)} / {_number(fact.content_palette_distance)}",
         f"content distance {_number(fact.content_distance)}",
-        f"SSIM {_number(fact.ssim)}, PSNR {_number(fact.psnr)} dB",
-        *([f"LPIPS {_number(fact.lpips)}"] if fact.lpips is not None else []),
+        f"SSIM {_number(fact.ssim)}, PSNR {_number(fact.psnr)} dB, LPIPS {_number(fact.lpips)}",
         f"network `{fact.weights}` ({fact.network}, {fact.dtype})",
     ]
-    picture = f"![{value}]({FOLDER}/{entry.name}.jpg)"
+    picture = f"![{title}]({FOLDER}/{entry.name}.jpg)"
     return f"| {picture} | {'<br>'.join(settings)} | {'<br>'.join(measures)} |"
 
 

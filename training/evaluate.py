@@ -18,7 +18,7 @@ from core.engine.pixels import to_image, to_tensor
 from core.engine.presets import resolve
 from core.engine.seeded import generate
 from core.engine.stylize import stylize
-from core.engine.weights import Origin, load
+from core.engine.weights import Origin, choose, load
 from samples import PHOTOS, paint, photo
 from training import measures
 
@@ -66,7 +66,7 @@ def find(name: str) -> Network:
     if name == "seeded":
         return Network(Parameters(ARCHITECTURES["vgg19"], "seeded-v1", generate(ARCHITECTURES["vgg19"])), device)
     if name in ARCHITECTURES:
-        return Network(load(Origin("embedded", ARCHITECTURES[name])), device)
+        return Network(load(choose("embedded", name, (), Path())), device)
     width, path = name.split(":", 1)
     return Network(load(Origin("file", ARCHITECTURES[width], Path(path))), device)
 

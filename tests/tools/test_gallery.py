@@ -12,6 +12,7 @@ from tools.gallery import (
     ENTRIES,
     FOLDER,
     PAGE,
+    PAIR_ENTRIES,
     PRESET_ENTRIES,
     PROFILE_ENTRIES,
     Entry,
@@ -36,11 +37,10 @@ def test_the_gallery_has_a_row_for_every_profile_and_every_preset() -> None:
     }
 
 
-def test_a_row_with_weights_of_its_own_says_them(tmp_path: Path, painter: Painter) -> None:
-    entry = next(entry for entry in ENTRIES if entry.name == "weighed-tv")
-    draw(tmp_path, painter, [entry])
-    (row,) = (line for line in (tmp_path / PAGE).read_text().splitlines() if "weighed-tv.jpg" in line)
-    assert "`preset: tv`<br>`content_weight: 3300`<br>`style_weight: 54000000`<br>" in row
+def test_a_pair_says_which_pictures_it_is_of(tmp_path: Path, painter: Painter) -> None:
+    draw(tmp_path, painter, PAIR_ENTRIES[:1])
+    (row,) = (line for line in (tmp_path / PAGE).read_text().splitlines() if "pair-astronaut.jpg" in line)
+    assert row.startswith("| ![astronaut, wheatfield](gallery/pair-astronaut.jpg) | astronaut, wheatfield<br>")
 
 
 def test_an_entry_becomes_a_picture_with_its_measures_and_its_networks_id(tmp_path: Path, painter: Painter) -> None:
@@ -54,6 +54,7 @@ def test_an_entry_becomes_a_picture_with_its_measures_and_its_networks_id(tmp_pa
     assert "2 iterations (**of its 2000**)" in row
     assert f"network `{fact.weights}` (strata-small" in row
     assert f"style distance {fact.style_distance:.3g} / {fact.content_style_distance:.3g}" in row
+    assert f"palette distance {fact.palette_distance:.3g} / {fact.content_palette_distance:.3g}" in row
     for name in ("content", "style"):
         assert (tmp_path / FOLDER / f"{name}.jpg").is_file()
 

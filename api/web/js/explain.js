@@ -55,7 +55,7 @@ function weights(known) {
         h("div", { class: "strata", "aria-hidden": "true" }, bars),
         h("figcaption", {}, h("strong", {}, label(name.replace("-", " "))), ` ${Object.values(ratios).join(" : ")}`));
     })),
-    text("The same photo, painting and iterations, painted by Strata’s own small network. ", h("a", { href: "#/" }, "Try it with yours"), ": the button Three profiles makes such a row."));
+    text("The same photo, painting and iterations, painted by VGG-19. ", h("a", { href: "#/" }, "Try it with yours"), ": the button Three profiles makes such a row."));
 }
 
 function search() {
@@ -81,11 +81,11 @@ function measures() {
 
 function networks() {
   return part("networks", "Which network draws",
-    text("The look that made this method known comes from VGG-19, trained on a million photographs and published by its makers: 548 MB, which Strata neither contains nor fetches unasked. Fetch it once, and it is used from then on:"),
-    h("pre", {}, h("code", {}, "strata weights fetch")),
+    text("The look that made this method known comes from VGG-19, a network that learned from a million photographs. It ships with Strata and draws unless you choose another."),
     h("dl", {},
-      h("dt", {}, "published VGG-19"), h("dd", {}, "The reference look, and the slowest."),
-      h("dt", {}, "Strata’s own"), h("dd", {}, "Small networks of ours, shipped with the service. Real strokes and colours, several times faster, a little less subtle."),
-      h("dt", {}, "seeded"), h("dd", {}, "A network of random numbers, well spread, that never saw a picture. It hints at the real look. For tests and comparisons.")),
+      h("dt", {}, "vgg19"), h("dd", {}, "The reference look."),
+      h("dt", {}, "strata, strata-small"), h("dd", {}, "Narrow networks of ours. Several times faster, with less of the look: for a quick try."),
+      h("dt", {}, "vgg16"), h("dd", {}, "VGG-19’s smaller sister, where whoever runs this service has fetched it."),
+      h("dt", {}, "seeded"), h("dd", {}, "A network of random numbers that never saw a picture. For tests and comparisons.")),
     text("The line at the top of the page says which one is at work, and each result names the one that drew it."));
 }

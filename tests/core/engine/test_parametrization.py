@@ -1,17 +1,18 @@
 """Changes of variables: there and back, gradients by the transposed map, and the frequencies they favour."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from core.engine.architecture import ARCHITECTURES
 from core.engine.network import Network
 from core.engine.optimizers import LBFGS
 from core.engine.parametrization import EXPONENT, Fourier, Parametrization, Pixels, parametrization
 from core.engine.pixels import to_tensor
 from core.engine.presets import resolve
 from core.engine.stylize import stylize
-from core.engine.weights import Origin, load
+from core.engine.weights import choose, load
 from samples import paint, photo
 
 SIZES = [(8, 6), (9, 5), (64, 48)]
@@ -76,7 +77,7 @@ def _walked(space: Parametrization, picture: Tensor, target: Tensor, weight: Ten
 
 def test_the_same_loss_takes_fewer_iterations_in_frequencies() -> None:
     """On a photo, a painting and a trained network; noise has not the spectrum of pictures."""
-    network = Network(load(Origin("embedded", ARCHITECTURES["strata-small"])), torch.device("cpu"))
+    network = Network(load(choose("embedded", "strata-small", (), Path())), torch.device("cpu"))
     content, style = to_tensor(photo("coffee")), to_tensor(paint("starlit", (128, 128)))
     asked = {"size": 128, "iterations": 40, "dtype": "float32"}
     losses = {
