@@ -120,7 +120,9 @@ class Journal:
         return len(recent) == patience and all(losses.total > limit for losses in recent)
 
     def _on_plateau(self) -> bool:
+        """By the best losses so far: a step that overshot is no plateau."""
         if self._options.early_stop is None or self.stage_iteration <= _PLATEAU:
             return False
-        before, now = self.losses[-1 - _PLATEAU].total, self.losses[-1].total
+        totals = [losses.total for losses in self.losses[self._stage_began :]]
+        before, now = min(totals[:-_PLATEAU]), min(totals)
         return before - now < self._options.early_stop * abs(before)

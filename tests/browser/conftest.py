@@ -20,7 +20,14 @@ from core.jobs.queue import StylizeQueue
 from core.settings import Settings
 from tools.waiting import PATIENCE, until
 
-QUICK = {"network": "strata-small", "size": 64, "iterations": 12, "preview_every": 2, "dtype": "float32"}
+QUICK = {
+    "network": "strata-small",
+    "size": 64,
+    "iterations": 12,
+    "preview_every": 2,
+    "dtype": "float32",
+    "early_stop": None,
+}
 """Overrides of a run of a second or so, as the page keeps them."""
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))

@@ -42,7 +42,13 @@ class Up:
         waiting.until(holds, self._log.read_text)
 
     def submit(self, photo: bytes, painting: bytes, iterations: int) -> str:
-        options = {"network": "strata-small", "size": 64, "iterations": iterations, "dtype": "float32"}
+        options = {
+            "network": "strata-small",
+            "size": 64,
+            "iterations": iterations,
+            "dtype": "float32",
+            "early_stop": None,
+        }
         answer = self.http.post(
             "/v1/jobs", files={"content": photo, "style": painting}, data={"options": json.dumps(options)}
         )

@@ -32,7 +32,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 @pytest.fixture(scope="session")
 def quick() -> dict[str, object]:
     """Options of a run of a fraction of a second."""
-    return {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32"}
+    return {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", "early_stop": None}
 
 
 @pytest.fixture

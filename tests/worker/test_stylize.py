@@ -78,7 +78,7 @@ def test_a_job_ends_with_picture_losses_and_measures(workshop: Workshop, service
 def test_the_measures_say_what_drew_the_picture_and_how_long_it_took(
     workshop: Workshop, service: JobService, submit: Submit
 ) -> None:
-    job = submit()
+    job = submit(iterations=30)
 
     carry_out(job.id, workshop)
 
@@ -86,7 +86,7 @@ def test_the_measures_say_what_drew_the_picture_and_how_long_it_took(
     assert metrics is not None
     assert (metrics.network, metrics.weights, metrics.device, metrics.dtype, metrics.iterations) == (
         *("strata-small", "seeded-v1", "cpu", "float32"),
-        5,
+        30,
     )
     assert metrics.style_distance is not None
     assert metrics.content_style_distance is not None
@@ -95,8 +95,10 @@ def test_the_measures_say_what_drew_the_picture_and_how_long_it_took(
     assert metrics.engine_seconds > (metrics.seconds_per_iteration or 0) > 0
     assert metrics.queue_seconds >= 0
     assert (metrics.peak_memory_bytes or 0) > 1_000_000
-    assert metrics.lpips is None
-    assert "lpips" in metrics.unavailable
+    assert metrics.lpips is not None
+    assert metrics.palette_distance is not None
+    assert 0 < metrics.lpips < 1
+    assert metrics.unavailable == {}
 
 
 def test_the_picture_says_how_it_was_made(workshop: Workshop, service: JobService, submit: Submit) -> None:
@@ -462,3 +464,29 @@ def test_a_run_that_lost_its_job_leaves_nothing_behind(
     now = service.get(job.id)
     assert (now.status, now.attempt, now.metrics) == (JobStatus.PROCESSING, 2, None)
     assert list(Path(settings.artifacts).rglob("result.png")) == []
+
+
+def test_a_job_whose_network_is_not_here_fails_by_name_and_nothing_else_draws(
+    workshop: Workshop, service: JobService, submit: Submit, tmp_path: Path
+) -> None:
+    bare = Studio(device="cpu", weights="auto", weights_dir=tmp_path, threads=1, memory_bytes=0, warm_networks=1)
+    job = submit(network="vgg16")
+
+    carry_out(job.id, replace(workshop, studio=bare))
+
+    kind, detail = ended_badly(service, job)
+    assert kind == "weights-unavailable"
+    assert "strata weights fetch vgg16" in detail
+
+
+def test_a_layer_of_weight_0_asks_nothing_of_the_network(
+    workshop: Workshop, service: JobService, submit: Submit, tmp_path: Path
+) -> None:
+    shipped = Studio(device="cpu", weights="auto", weights_dir=tmp_path, threads=1, memory_bytes=0, warm_networks=1)
+    job = submit(network="vgg19", layer_weights={"relu1_1": 1.0, "relu5_2": 0.0}, iterations=1)
+
+    carry_out(job.id, replace(workshop, studio=shipped))
+
+    metrics = service.get(job.id).metrics
+    assert metrics is not None
+    assert metrics.weights == "vgg19-normalized-v1"

@@ -32,7 +32,14 @@ class Shop:
     painting: bytes
 
     def submit(self, priority: str = "normal", **options: object) -> JobRecord:
-        quick = {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", **options}
+        quick = {
+            "network": "strata-small",
+            "size": 64,
+            "iterations": 5,
+            "dtype": "float32",
+            "early_stop": None,
+            **options,
+        }
         return self.service.submit(Submission(self.photo, [self.painting], quick, priority=priority))
 
     def until(self, holds: Callable[[], bool]) -> None:

@@ -128,7 +128,13 @@ class Service:
     def submit(self, sent: Sent) -> str:
         """Ask until the job is accepted, as a careful client does: with one key. Returns its id."""
         content, style = self._pictures
-        options = {"network": "strata-small", "size": sent.size, "iterations": sent.iterations, "dtype": "float32"}
+        options = {
+            "network": "strata-small",
+            "size": sent.size,
+            "iterations": sent.iterations,
+            "dtype": "float32",
+            "early_stop": None,
+        }
         webhook = {"url": self._callback, "events": ["job.succeeded", "job.failed", "job.canceled"]}
         key, began, accepted = uuid4().hex, time.monotonic(), list[str]()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from torch.nn import functional as F
 
 from core.engine.architecture import STYLE_LAYERS
 from core.engine.errors import OptionsError
+from core.engine.journal import Journal
 from core.engine.network import Network, normalise
 from core.engine.presets import resolve
-from core.engine.progress import Ended, Outcome, Progress
+from core.engine.progress import Ended, Losses, Outcome, Progress
 from core.engine.scene import Pictures as Given
 from core.engine.scene import Scene
 from core.engine.schedule import schedule
@@ -314,3 +316,14 @@ def test_sizes_grow_to_the_full_one_and_iterations_add_up(tiny: Network, picture
     sizes = [(p.width, p.height) for p in told]
     assert sizes == [(128, 96)] * 4 + [(181, 136)] * 2 + [(192, 144)] * 2
     assert all(a[0] <= b[0] for a, b in pairwise(sizes))
+
+
+def test_a_step_that_overshoots_is_no_plateau() -> None:
+    journal = Journal(resolve({"early_stop": 0.02}), perf_counter())
+    totals = [1 / n for n in range(1, 31)]
+    for total in (*totals, 5.0):
+        journal.note(torch.zeros(1), Losses(total, 0.0, 0.0, 0.0, {}))
+    assert journal.verdict() is None
+    for total in [totals[-1] * 0.999] * 20:
+        journal.note(torch.zeros(1), Losses(total, 0.0, 0.0, 0.0, {}))
+    assert journal.verdict() is Ended.CONVERGED
