@@ -5,7 +5,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,33 +34,48 @@ class Bucket:
     endpoint: str
     client: Any
 
+    @property
+    def name(self) -> str:
+        return self.url.partition("://")[2].partition("/")[0]
+
     def files(self) -> list[str]:
-        name = self.url.partition("://")[2].partition("/")[0]
-        return [each["Key"] for each in self.client.list_objects_v2(Bucket=name).get("Contents", ())]
+        return [each["Key"] for each in self.client.list_objects_v2(Bucket=self.name).get("Contents", ())]
+
+    def read(self, file: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=self.name, Key=file)["Body"].read())
 
 
 @pytest.fixture
-def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket of a real S3 server, and an environment that says where it is and who we are.
+def s3(_s3_server: str) -> Iterator[Bucket]:
+    """A bucket of a real S3 server, as in `new_bucket`."""
+    with new_bucket(_s3_server) as bucket:
+        yield bucket
+
+
+@contextmanager
+def new_bucket(server: str) -> Iterator[Bucket]:
+    """A bucket, and an environment that says where it is and who we are.
 
     In this process, a request that failed is tried again without a pause.
     """
     import boto3
 
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    for name, value in {
-        "AWS_ENDPOINT_URL_S3": _s3_server,
+    environment = {
+        "AWS_ENDPOINT_URL_S3": server,
         "AWS_ACCESS_KEY_ID": "somebody",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    bucket = f"strata-{uuid4().hex}"
-    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    yield Bucket(f"s3://{bucket}/pictures", _s3_server, client)
-    client.close()
+    }
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+        for name, value in environment.items():
+            patched.setenv(name, value)
+        client = boto3.client("s3")
+        bucket = f"strata-{uuid4().hex}"
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield Bucket(f"s3://{bucket}/pictures", server, client)
+        client.close()
 
 
 class Wire:
@@ -136,11 +151,12 @@ class Wire:
 
 
 @pytest.fixture
-def wire(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def wire(s3: Bucket) -> Iterator[Wire]:
     """What everybody who speaks to the bucket speaks through."""
     wire = Wire(s3.endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
-    yield wire
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_ENDPOINT_URL_S3", wire.url)
+        yield wire
     wire.end()
 
 

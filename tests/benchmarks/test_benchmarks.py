@@ -34,9 +34,9 @@ def test_the_textbook_loop_descends(subject: Subject) -> None:
     loss, (start, _) = subject.loss(SIZE), subject.start(SIZE)
     seen: list[float] = []
     for rate in (0.0, 0.02):
-        drawn = textbook.descend(loss, start, 12, lambda picture: seen.append(float(loss(picture))), rate)
+        drawn = textbook.descend(loss, start, 6, lambda picture: seen.append(float(loss(picture))), rate)
         assert loss(drawn) < 0.7 * loss(start)
-    assert len(seen) >= 24
+    assert len(seen) >= 12
 
 
 def test_operations_grow_with_the_area_and_are_about_four_tenths_of_a_teraflop() -> None:

@@ -25,6 +25,7 @@ from tools import waiting
 
 ROOT = Path(__file__).parents[2]
 SECRET = "strata_secret"
+AUTHORIZED = {"Authorization": f"Bearer {SECRET}"}
 OPTIONS = '{"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32"}'
 _READ_ONLY = "mount --make-rprivate / && mount --bind /tmp /tmp && mount -o remount,bind,ro / && exec"
 """As a container whose root is read-only and whose /tmp is not."""
@@ -115,6 +116,11 @@ class Running:
         role = self.installation.roles[name]
         return all(self._asked(self._here(command), role) for command in role.healthy)
 
+    def ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", headers=AUTHORIZED).is_success
+        return False
+
     def until(self, holds: Callable[[], object]) -> None:
         def held() -> object:
             for name, process in self.processes.items():
@@ -193,14 +199,14 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
 def test_every_role_starts_is_found_healthy_does_a_job_and_ends_in_time(
     running: Running, photo: bytes, painting: bytes
 ) -> None:
-    for name in ("redis", "api", "worker", "courier"):
+    roles = ("redis", "api", "worker", "courier")
+    for name in roles:
         running.start(name)
+    running.until(running.ready)  # sooner known than by probes, each of which is a process
+    for name in roles:
         running.until(lambda name=name: running.healthy(name))  # type: ignore[misc]
 
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{running.port}", headers={"Authorization": f"Bearer {SECRET}"}, timeout=30
-    ) as http:
-        running.until(lambda: http.get("/readyz").is_success)
+    with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", headers=AUTHORIZED, timeout=30) as http:
         sent = http.post("/v1/jobs", files={"content": photo, "style": painting}, data={"options": OPTIONS})
         assert sent.status_code == 202, sent.text
         job = sent.json()["urls"]

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import MappingProxyType
@@ -117,6 +117,22 @@ class Floor:
         process = Process(command, self.settings.model_copy(update=settings), self._folder / f"{name}.log")
         self.processes.append(process)
         return process
+
+
+@pytest.fixture(scope="session")
+def open_floor() -> Callable[[Settings, Path], AbstractContextManager[Floor]]:
+    """`with open_floor(settings, folder) as floor`: a service of its own, for longer than a test."""
+
+    @contextmanager
+    def opened(settings: Settings, folder: Path) -> Iterator[Floor]:
+        with closing(JobService.from_settings(settings)) as service:
+            floor = Floor(settings, service, folder)
+            try:
+                yield floor
+            finally:
+                floor.end()
+
+    return opened
 
 
 @pytest.fixture
