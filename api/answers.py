@@ -162,7 +162,10 @@ class ReadyState(BaseModel):
 
     status: str = Field("ready", description="Always ready; otherwise the answer is a problem.")
     parts: dict[str, PartState] = Field(description="redis, artifacts, worker.")
-    network: dict[str, str] | None = Field(description="What a live worker draws with: network, weights, device.")
+    network: dict[str, str] | None = Field(
+        description="What a live worker draws with: network, weights, device; on a GPU also its card, driver,"
+        " memory_bytes and memory_used_bytes."
+    )
     networks: dict[str, NetworkState] = Field(description="Every network that it can draw with, by name.")
 
 

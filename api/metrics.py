@@ -70,7 +70,8 @@ class _Counted(Collector):
         yield GaugeMetricFamily(
             "strata_queue_oldest_seconds", "For how long the oldest of them has waited.", seen.oldest_seconds
         )
-        yield GaugeMetricFamily("strata_workers", "Workers heard of within 30 s.", seen.workers)
+        yield GaugeMetricFamily("strata_workers", "Workers heard of within 30 s.", len(seen.workers))
+        yield from _cards(seen)
         yield CounterMetricFamily("strata_engine_seconds", "Time spent on jobs that succeeded.", seen.engine_seconds)
         yield CounterMetricFamily(
             "strata_iterations",
@@ -97,3 +98,17 @@ class _Counted(Collector):
         for result, number in seen.webhooks.items():
             webhooks.add_metric([result], number)
         yield webhooks
+
+
+def _cards(seen: Census) -> Iterator[Metric]:
+    """The memory of each worker's card, as it told it last; several workers may share one."""
+    labels = ["worker", "device", "card", "driver"]
+    whole = GaugeMetricFamily("strata_card_memory_bytes", "Of the worker's card.", labels=labels)
+    used = GaugeMetricFamily("strata_card_memory_used_bytes", "Of that, by anybody.", labels=labels)
+    for worker, said in seen.workers.items():
+        if "card" in said:
+            names = [worker, said["device"], said["card"], said["driver"]]
+            whole.add_metric(names, float(said["memory_bytes"]))
+            used.add_metric(names, float(said["memory_used_bytes"]))
+    yield whole
+    yield used

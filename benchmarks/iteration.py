@@ -6,12 +6,15 @@ from contextlib import suppress
 import torch
 
 from benchmarks.paired import Paired, Row, in_turns
-from benchmarks.subject import Subject, pace
+from benchmarks.subject import Paced, Subject
 from core.engine.architecture import VGG19, block_of
 from core.engine.geometry import fit
 
-_EVALUATIONS = 7
-_MATRIX = 2048
+_MATRIX = {"cpu": 2048, "cuda": 8192}
+"""Side of the product that stands for what a device can do: a GPU is done with a small one before the next is asked."""
+
+_PRODUCTS = {"cpu": 1, "cuda": 20}
+"""One after the other, between two looks at the clock."""
 
 
 def rows(subject: Subject, sizes: tuple[int, ...], rounds: int) -> Iterator[Row]:
@@ -27,26 +30,26 @@ def rows(subject: Subject, sizes: tuple[int, ...], rounds: int) -> Iterator[Row]
 
 
 def ours(subject: Subject, size: int, optimizer: str) -> float:
-    moments: list[float] = []
-    options = subject.options(size, _EVALUATIONS * 4, optimizer=optimizer)  # no influence is sampled so early
+    paced = Paced(subject)
+    options = subject.options(size, paced.evaluations * 4, optimizer=optimizer)  # no influence is sampled so early
 
     class Enough(Exception):
         pass
 
     def tell(_: object) -> None:
-        moments.append(subject.now())
-        if len(moments) == _EVALUATIONS:
+        paced.tick()
+        if paced.done:
             raise Enough
 
     with suppress(Enough):
         subject.ours(options, tell)
-    return pace(moments)
+    return paced.seconds
 
 
 def theirs(subject: Subject, size: int, rate: float) -> float:
-    moments: list[float] = []
-    subject.theirs(size, _EVALUATIONS, lambda _: moments.append(subject.now()), rate)
-    return pace(moments[:_EVALUATIONS])
+    paced = Paced(subject)
+    subject.theirs(size, paced.evaluations, lambda _: paced.tick(), rate)
+    return paced.seconds
 
 
 def limit(subject: Subject, size: int, rounds: int) -> Row:
@@ -77,10 +80,12 @@ def operations(size: tuple[int, int]) -> float:
 
 def matmul_rate(subject: Subject) -> float:
     """Operations a second of a square matrix product."""
-    a = torch.randn(_MATRIX, _MATRIX, device=subject.device).to(subject.dtype)
+    side, times = _MATRIX[subject.device.type], _PRODUCTS[subject.device.type]
+    a = torch.randn(side, side, device=subject.device).to(subject.dtype)
     best = float("inf")
     for _ in range(4):
         begun = subject.now()
-        torch.mm(a, a)
+        for _ in range(times):
+            torch.mm(a, a)
         best = min(best, subject.now() - begun)
-    return 2 * _MATRIX**3 / best
+    return times * 2 * side**3 / best

@@ -34,7 +34,7 @@ def layers(parameters: Mapping[str, Tensor]) -> nn.Sequential:
 
 def features(trunk: nn.Sequential, picture: Tensor) -> dict[str, Tensor]:
     """Every rectified layer by name."""
-    found, block, at, x = {}, 1, 0, (picture - _MEAN) / _STD
+    found, block, at, x = {}, 1, 0, (picture - _MEAN.to(picture)) / _STD.to(picture)
     for module in trunk:
         x = module(x)
         if isinstance(module, nn.AvgPool2d):

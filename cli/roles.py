@@ -49,7 +49,7 @@ def api(listener: int, env: Environment) -> Role:
 
 
 def worker(env: Environment) -> Role:
-    """One Celery worker with one child, which holds the warm network."""
+    """One Celery worker; each of its children holds a warm network, one for each card or one on the CPU."""
     # It finishes a short job and puts a long one aside; only a step that takes very long is cut off.
     return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(15.0, 5.0))
 
@@ -73,17 +73,18 @@ def _celery(name: str, argv: tuple[str, ...], env: Environment, *, colour: str, 
 
 def worker_command(log_level: str) -> tuple[str, ...]:
     """How a worker is started, wherever it runs."""
-    return _celery_command("worker", "worker.app:app", STYLIZE_QUEUES, 1, log_level)
+    return _celery_command("worker", "worker.app:app", STYLIZE_QUEUES, log_level)
 
 
 def courier_command(log_level: str) -> tuple[str, ...]:
     """How a courier is started, wherever it runs."""
-    return _celery_command("courier", "worker.courier_app:app", COURIER_QUEUES, COURIER_SLOTS, log_level)
+    command = _celery_command("courier", "worker.courier_app:app", COURIER_QUEUES, log_level)
+    return (*command, "--concurrency", str(COURIER_SLOTS))
 
 
-def _celery_command(name: str, app: str, queues: str, slots: int, log_level: str) -> tuple[str, ...]:
+def _celery_command(name: str, app: str, queues: str, log_level: str) -> tuple[str, ...]:
     return (
-        *(_script("celery"), "--quiet", "--app", app, "worker", "--pool", "prefork", "--concurrency", str(slots)),
+        *(_script("celery"), "--quiet", "--app", app, "worker", "--pool", "prefork"),
         *("--hostname", f"{name}@%h", "--queues", queues, "--loglevel", log_level),
         *("--without-gossip", "--without-mingle"),
     )

@@ -85,7 +85,7 @@ class _Herald:
     def _announce(self, answer: Mapping[str, Any], seconds: float) -> None:
         url = self._service.url
         network = answer.get("network") or {}
-        drawn = " ".join(str(network[key]) for key in ("network", "weights", "device") if network.get(key))
+        drawn = " ".join(str(network[key]) for key in ("network", "weights", "device", "card") if network.get(key))
         self._console.print(f"[bold green]Strata is up[/] after {seconds:.1f} s")
         facts = {"page": url, "docs": f"{url}/docs", "data": str(self._service.data), "network": drawn}
         for label, text in facts.items():

@@ -90,10 +90,16 @@ class Settings(BaseSettings):
         " only https to public addresses.",
     )
 
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of a worker; 0 for one per core.")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto, cpu, cuda or cuda:N."
+    )
+    slots: Annotated[int, Field(ge=0)] = Field(
+        0, description="Pictures one worker paints at a time, each in a child process; 0 for one per card, or one."
+    )
+    cuda_graphs: bool = Field(True, description="Record small evaluations on a GPU and replay them.")
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of a child process; 0 for its share.")
     memory_bytes: Annotated[int, Field(ge=0)] = Field(
-        0, description="Memory a run may take; 0 for four fifths of the device's or machine's."
+        0, description="Memory a run may take; 0 for its share of four fifths of the device's or machine's."
     )
     warm_networks: Annotated[int, Field(gt=0)] = Field(
         4, description="Networks a worker keeps loaded; beyond that the one used longest ago goes."

@@ -1,13 +1,14 @@
-"""The Celery app of a worker: `celery -A worker.app:app worker --pool prefork --concurrency 1 -Q …`.
+"""The Celery app of a worker: `celery -A worker.app:app worker --pool prefork -Q …`.
 
-The parent process only hands ids to its child and never imports torch: CUDA does not survive a fork.
+The parent process only hands ids to its children and never imports torch: CUDA does not survive a fork.
 """
 
 import logging
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+from billiard import current_process
+from celery.signals import celeryd_init, setup_logging, worker_process_init, worker_shutting_down
 
 from core import logs
 from core.jobs.errors import StoreUnavailable
@@ -15,6 +16,7 @@ from core.jobs.queue import STYLIZE_TASK, make_celery, ring
 from core.jobs.record import JobRecord
 from core.jobs.service import let_next_in
 from core.settings import Settings
+from worker.cards import Slots, prepare_child, slots
 from worker.drain import Drain
 from worker.sweep import Sweep
 
@@ -36,12 +38,25 @@ def _workshop() -> "Workshop":
     """What a child keeps between jobs: made once in its life."""
     from worker.workshop import Workshop  # imports torch
 
-    return Workshop.open(settings, drain)
+    return Workshop.open(settings, drain, _places())
+
+
+@cache
+def _places() -> Slots:
+    """Found once, in the parent, for it and all its children."""
+    return slots(settings)
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def one_child_for_each(conf: Any, **_: object) -> None:
+    """In the parent, before it starts its children."""
+    conf.worker_concurrency = _places().number
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def warm_up(**_: object) -> None:
     """In the child, before it reports for work."""
+    prepare_child(_places(), current_process().index)
     _workshop()
 
 
@@ -51,21 +66,34 @@ def begin_to_drain(**_: object) -> None:
     drain.begin(settings.drain_seconds)
 
 
+def _opened() -> "Workshop":
+    """What the child keeps; a device that cannot even begin, only another process can begin with."""
+    from core.engine.faults import is_device_fault  # imports torch
+
+    try:
+        return _workshop()
+    except RuntimeError as error:
+        if is_device_fault(error):
+            log.exception("this process cannot use its device, and is replaced")
+            raise SystemExit from error
+        raise
+
+
 @app.task(name=STYLIZE_TASK)  # type: ignore[untyped-decorator]
 def stylize(job_id: str) -> None:
     """Carry out the queued job of this id; anything else is no work for us."""
     from worker.stylize import carry_out  # imports torch
 
     logs.job_id.set(job_id)
-    workshop = _workshop()
+    workshop = _opened()
     carried = carry_out(job_id, workshop)
     if carried is None:
         return
     if carried.handed_back:
         _ring_again(carried.record)
     let_next_in(workshop.store, app, carried.record.owner)
-    if carried.exhausted:
-        log.warning("this process ran out of memory and is replaced")
+    if carried.unfit:
+        log.warning("this process is not trusted with another job, and is replaced")
         raise SystemExit
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import torch
-
 from core.engine.errors import EngineError, MemoryLimitError, OptionsError, PictureError, WeightsError
 from core.jobs.errors import ArtifactMissing, ArtifactsUnavailable, sentence
 from core.jobs.record import JobError
@@ -29,9 +27,6 @@ UNEXPECTED: Final = JobError(
     detail="Something unexpected went wrong; the worker's log says what. Sending the job again may help.",
 )
 
-_ALLOCATORS: Final = ("can't allocate memory", "bad_alloc", "out of memory", "Cannot allocate memory")
-"""How torch's allocators on the CPU put it, in errors of no class of their own."""
-
 
 def failure(error: Exception) -> JobError | None:
     """None for one that nobody expected."""
@@ -39,13 +34,6 @@ def failure(error: Exception) -> JobError | None:
         if isinstance(error, known):
             return JobError(type=kind, title=title, detail=_detail(error))
     return None
-
-
-def ran_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out in the middle of things, which a process may not get over."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, (RuntimeError, OSError)) and any(words in str(error) for words in _ALLOCATORS)
 
 
 def shortage(error: Exception, predicted: int | None, peak: int | None) -> JobError:

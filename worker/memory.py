@@ -9,9 +9,7 @@ from typing import Final, Self
 import torch
 
 from core.engine.errors import EngineError
-from core.engine.geometry import fit
-from core.engine.memory import plan, predict
-from core.engine.shares import layers_in_use
+from core.engine.memory import Demand, plan, predict
 from core.jobs.record import JobRecord
 from worker.studio import Studio
 
@@ -40,22 +38,40 @@ class PeakMemory:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Since the last PeakMemory began."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_resident()
+    """Since the last PeakMemory began. On CUDA, what was taken from the card, also what lay idle in the allocator."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _peak_resident()
+
+
+def taken_by_others(studio: Studio) -> bool:
+    """Whether the card has less left for us than we may take, so that a shortage is not this run's doing."""
+    if studio.device.type != "cuda":
+        return False
+    free, total = torch.cuda.mem_get_info(studio.device)
+    return is_short(min(studio.memory_bytes, total), free, torch.cuda.memory_reserved(studio.device))
+
+
+def is_short(promised: int, free: int, held: int) -> bool:
+    """Of bytes: those we may take, those nobody has, and those we have."""
+    return free + held < promised
 
 
 def predicted_bytes(record: JobRecord, studio: Studio) -> int | None:
     """What the job was expected to need beside what the worker holds anyway; None if that cannot be said."""
-    options = record.options
-    layers = layers_in_use(options)
-    content = record.content.width, record.content.height
     try:
-        network = studio.model(options).network
-        trunk, itemsize = network.architecture, network.dtype.itemsize
-        chosen = plan(options, content, layers, trunk, itemsize, studio.memory_bytes)
+        network = studio.model(record.options).network
+        demand = Demand(
+            record.options,
+            (record.content.width, record.content.height),
+            tuple((style.width, style.height) for style in record.styles),
+            network.architecture,
+            network.dtype.itemsize,
+            masked=record.mask is not None,
+            gpu=studio.device.type == "cuda",
+            recorded=studio.device.type == "cuda" and studio.graphs.wanted,
+        )
+        return predict(demand, plan(demand, studio.memory_bytes))
     except (EngineError, MemoryError, RuntimeError):
         return None
-    return predict(options, fit(content, options.size), layers, trunk, itemsize, chosen)
 
 
 def _peak_resident() -> int:

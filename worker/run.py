@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -80,6 +81,13 @@ class Run:
     ) -> None:
         self._over.set()
         self._keeper.join()
+
+    def let_go(self) -> None:
+        """End the lease now, after `with`: the job is taken from this run as from one that is gone, which counts as an
+        attempt."""
+        log.warning("job %s attempt %d: left to another process", self.record.id, self.record.attempt)
+        with suppress(StoreUnavailable):  # then the lease runs out by itself
+            self._store.renew(self.record.id, self.record.attempt, None, lease_seconds=0)
 
     def on_progress(self, progress: Progress) -> Ended | None:
         """What the engine calls after each evaluation; a reason ends the run."""

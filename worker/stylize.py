@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.engine.errors import CheckpointError, PictureError
+from core.engine.faults import is_device_fault, ran_out_of_memory
 from core.engine.metrics import measure
 from core.engine.network import Network
 from core.engine.pixels import to_tensor
@@ -26,8 +27,8 @@ from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobSt
 from core.jobs.store import Verdict
 from core.provenance import Provenance
 from worker.checkpoints import Checkpoints
-from worker.failures import UNEXPECTED, failure, ran_out_of_memory, shortage
-from worker.memory import PeakMemory, peak_bytes, predicted_bytes
+from worker.failures import UNEXPECTED, failure, shortage
+from worker.memory import PeakMemory, peak_bytes, predicted_bytes, taken_by_others
 from worker.output import png, png16
 from worker.run import PutAside, Run, job_losses
 from worker.studio import Model
@@ -42,21 +43,25 @@ _DEADLINE: Final = ("deadline", "The run took longer than it may")
 class Ending:
     """The terminal state a run arrived at, and what the record says of it.
 
-    exhausted: memory ran out in the middle of things; the process should not be trusted with another job.
+    unfit: memory ran out in the middle of things; the process should not be trusted with another job.
     """
 
     status: JobStatus
     fields: Mapping[str, Any] = field(default_factory=dict)
-    exhausted: bool = False
+    unfit: bool = False
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A job that was worked on. handed_back: it waits again, for another worker; nobody has rung for it yet."""
+    """A job that was worked on.
+
+    handed_back: it waits again, for another worker; nobody has rung for it yet. unfit: the process should not be
+    trusted with another job.
+    """
 
     record: JobRecord
     handed_back: bool = False
-    exhausted: bool = False
+    unfit: bool = False
 
 
 def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
@@ -73,7 +78,11 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
             back = run.insist(lambda: store.hand_back(record.id, record.attempt))
             log.info("job %s attempt %d: %s", record.id, record.attempt, "handed back" if back else "lost")
             return Carried(record, handed_back=back)
-        held = run.insist(lambda: store.finish(record.id, record.attempt, ending.status, **ending.fields))
+        if ending is not None:
+            held = run.insist(partial(store.finish, record.id, record.attempt, ending.status, **ending.fields))
+    if ending is None:
+        run.let_go()
+        return Carried(record, unfit=True)
     with left_for_upkeep(f"what job {record.id} no longer needs"):
         if held:
             artifacts.delete_output(record.id, CHECKPOINT)
@@ -84,10 +93,11 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
         else:
             artifacts.delete_attempt(record.id, record.attempt)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
-    return Carried(record, exhausted=ending.exhausted)
+    return Carried(record, unfit=ending.unfit)
 
 
-def _ending(run: Run, workshop: Workshop) -> Ending:
+def _ending(run: Run, workshop: Workshop) -> Ending | None:
+    """None when this process cannot carry the job out, though another one may."""
     try:
         return _worked(run, workshop)
     except PutAside:
@@ -95,10 +105,16 @@ def _ending(run: Run, workshop: Workshop) -> Ending:
     except Exception as error:
         if isinstance(error, ArtifactsUnavailable) and run.ask() is Verdict.CANCEL:
             return Ending(JobStatus.CANCELED, {"outcome": Ended.CANCELED})
+        if is_device_fault(error):
+            log.exception("job %s: the device failed", run.record.id)
+            return None
         if ran_out_of_memory(error):
+            if taken_by_others(workshop.studio):
+                log.warning("job %s: others have taken the card's memory: %s", run.record.id, error)
+                return None
             log.warning("job %s ran out of memory: %s", run.record.id, error)
             predicted, peak = predicted_bytes(run.record, workshop.studio), peak_bytes(workshop.studio.device)
-            return replace(_failed(shortage(error, predicted, peak)), exhausted=True)
+            return replace(_failed(shortage(error, predicted, peak)), unfit=True)
         known = failure(error)
         if known is None:
             log.exception("job %s failed unexpectedly", run.record.id)
@@ -176,6 +192,7 @@ def _drawn(
         memory_bytes=workshop.studio.memory_bytes,
         ids=_ids(record),
         targets=workshop.studio.targets,
+        graphs=workshop.studio.graphs,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
     )
     put_aside = run.stored(checkpoints.latest)

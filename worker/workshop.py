@@ -16,6 +16,7 @@ from core.jobs.networks import announcement
 from core.jobs.service import SECONDS_PER_DAY
 from core.jobs.store import JobStore
 from core.settings import Settings
+from worker.cards import Slots
 from worker.checkpoints import Pace
 from worker.drain import Drain
 from worker.studio import Studio
@@ -23,6 +24,7 @@ from worker.studio import Studio
 log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS: Final = 5.0
+_ALONE: Final = Slots(1)
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,25 @@ class Workshop:
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
-    def open(cls, settings: Settings, drain: Drain) -> Self:
+    def open(cls, settings: Settings, drain: Drain, places: Slots = _ALONE) -> Self:
         """Load the network most jobs will ask for, and tell the world from then on that we are there."""
-        workshop = cls.of(settings, drain)
+        workshop = cls.of(settings, drain, places)
         warm = workshop.warm_up()
         Thread(target=workshop._heartbeats, args=(warm,), name="heartbeat", daemon=True).start()
         return workshop
 
     @classmethod
-    def of(cls, settings: Settings, drain: Drain) -> Self:
+    def of(cls, settings: Settings, drain: Drain, places: Slots = _ALONE) -> Self:
         """As the settings say, cold and unknown to the world."""
         studio = Studio(
             device=settings.device,
             weights=settings.weights,
             weights_dir=settings.weights_dir,
-            threads=settings.threads,
+            threads=places.threads(settings.threads),
             memory_bytes=settings.memory_bytes,
             warm_networks=settings.warm_networks,
+            sharers=places.sharers,
+            cuda_graphs=settings.cuda_graphs,
         )
         store = JobStore(connect(settings.redis_url), keep_seconds=settings.result_days * SECONDS_PER_DAY)
         return cls(
@@ -74,6 +78,7 @@ class Workshop:
         except EngineError as error:
             log.error("not ready for work: %s", error)
             return None
+        self.studio.rehearse(network)
         return {
             "network": network.architecture.name,
             "weights": network.id,
@@ -92,6 +97,6 @@ class Workshop:
         pause = Event()
         while True:
             if warm is not None:
-                self.say(warm)
+                self.say(warm | self.studio.card())
             pause.wait(_HEARTBEAT_SECONDS)
             warm = warm or self.warm_up()

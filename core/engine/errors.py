@@ -16,10 +16,11 @@ class PictureError(EngineError):
 class MemoryLimitError(EngineError):
     """A run would need more memory than it may have, however it is carried out. Bytes; sizes in pixels."""
 
-    def __init__(self, needed: int, limit: int, size: int, largest: int) -> None:
+    def __init__(self, needed: int, limit: int, size: int, largest: int, style_scale: float = 1.0) -> None:
+        at = f" at style_scale {style_scale:g}" if style_scale > 1 else ""
         super().__init__(
-            f"size {size} needs about {needed / 2**30:.1f} GiB, and {limit / 2**30:.1f} GiB are there;"
-            f" the largest size that fits is {largest}"
+            f"size {size}{at} needs about {needed / 2**30:.1f} GiB, and {limit / 2**30:.1f} GiB are there;"
+            + (f" the largest size that fits is {largest}" if largest else " not even the smallest size fits")
         )
         self.needed, self.limit, self.largest = needed, limit, largest
 

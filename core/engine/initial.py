@@ -39,7 +39,7 @@ def initial_picture(
         case "upload":
             if upload is None:
                 raise OptionsError("init is upload, but no init_image was given; send one or choose another init")
-            return resize(upload, (content.shape[-1], content.shape[-2])).clone()
+            return resize(upload, (content.shape[-1], content.shape[-2])).to(content, copy=True)
 
 
 def _statistics(styles: Sequence[Tensor], blend: Sequence[float]) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from core.engine.devices import kept
 from core.engine.options import StyleOptions
 from core.engine.progress import Ended, Losses
 
@@ -56,7 +57,7 @@ class Journal:
             "losses": [dict(vars(losses)) for losses in self.losses],
             "influence": [dict(sample) for sample in self._influence],
             "stage_began": self._stage_began,
-            "best": None if self._best is None else [self._best[0], self._best[1].cpu().clone()],
+            "best": None if self._best is None else [self._best[0], kept(self._best[1])],
             "seconds": self.seconds,
             "seconds_to_first_iteration": self.seconds_to_first_iteration,
         }

@@ -134,9 +134,16 @@ def wasserstein(target: Statistics) -> Towards:
 
 def _sqrtm(matrix: Tensor) -> Tensor:
     """Square root of a symmetric positive semi-definite matrix (C, C); no gradient flows through it."""
-    values, vectors = torch.linalg.eigh(matrix.detach())
+    values, vectors = _eigh(matrix.detach())
     root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     return root
+
+
+def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of a symmetric matrix. On CUDA in float64: in float32 its solver has given up on
+    matrices of low rank (pytorch issue 105359), as covariances of few positions are."""
+    values, vectors = torch.linalg.eigh(matrix.double() if matrix.is_cuda else matrix)
+    return values.to(matrix), vectors.to(matrix)
 
 
 class _TraceSqrt(torch.autograd.Function):
@@ -144,7 +151,7 @@ class _TraceSqrt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(matrix)
+        values, vectors = _eigh(matrix)
         roots = values.clamp_min(values[-1].clamp_min(_TINY) * torch.finfo(matrix.dtype).eps).sqrt()
         ctx.save_for_backward(roots, vectors)
         total: Tensor = roots.sum()

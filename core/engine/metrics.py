@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.architecture import CONTENT_LAYER, STYLE_LAYERS
+from core.engine.devices import working_on
 from core.engine.errors import PictureError
 from core.engine.geometry import fit
 from core.engine.losses import gram, relative_l2
@@ -71,29 +72,28 @@ def measure(
     targets: keeps what was seen in content and styles, under their `ids` (content first). color: where the run took its
     colours from.
     """
-    size = (picture.shape[-1], picture.shape[-2])
-    x, reference = (_place(resize(p, size), network) for p in (picture, content))
-    scaled = [_place(resize(s, fit((s.shape[-1], s.shape[-2]), max(size))), network) for s in styles]
-    looking = _Looking(
-        network.to(torch.float32), tuple(ids), targets if targets is not None and ids else TargetCache(0)
-    )
-    reasons: dict[str, str] = {}
-    against_content = Measures(
-        ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
-        psnr=_unless(reasons, "psnr", lambda: psnr(x, reference)),
-        lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
-        palette_distance=_unless(reasons, "palette_distance", lambda: _palette(picture, styles, blend, color)),
-        content_palette_distance=palette_distance(_small(content), [_small(style) for style in styles], blend),
-    )
-    try:
-        # On a GPU, float32 means float32 here: no TF32, so that figures of different cards compare.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with working_on(network.device):  # where float32 is float32, so that figures of different devices compare
+        size = (picture.shape[-1], picture.shape[-2])
+        x, reference = (_place(resize(p, size), network) for p in (picture, content))
+        scaled = [_place(resize(s, fit((s.shape[-1], s.shape[-2]), max(size))), network) for s in styles]
+        looking = _Looking(
+            network.to(torch.float32), tuple(ids), targets if targets is not None and ids else TargetCache(0)
+        )
+        reasons: dict[str, str] = {}
+        against_content = Measures(
+            ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
+            psnr=_unless(reasons, "psnr", lambda: psnr(x, reference)),
+            lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
+            palette_distance=_unless(reasons, "palette_distance", lambda: _palette(picture, styles, blend, color)),
+            content_palette_distance=palette_distance(_small(content), [_small(style) for style in styles], blend),
+        )
+        try:
             return replace(
                 _feature_distances(against_content, x, reference, scaled, blend, looking), unavailable=reasons
             )
-    except PictureError as error:
-        names = ("content_distance", "style_distance", "style_distance_by_layer", "content_style_distance")
-        return replace(against_content, unavailable=reasons | dict.fromkeys(names, str(error)))
+        except PictureError as error:
+            names = ("content_distance", "style_distance", "style_distance_by_layer", "content_style_distance")
+            return replace(against_content, unavailable=reasons | dict.fromkeys(names, str(error)))
 
 
 @dataclass(frozen=True)

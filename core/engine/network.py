@@ -167,7 +167,8 @@ class Trunk:
             if block > 1:
                 x = pool(x, self.pooling)
             if self.checkpointed and x.requires_grad:
-                x, seen = checkpoint(self._block, tuple(convs), x, use_reentrant=False)
+                # Nothing here is random, and a generator's state cannot be asked for while a CUDA graph is recorded.
+                x, seen = checkpoint(self._block, tuple(convs), x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x, seen = self._block(tuple(convs), x)
             found |= seen

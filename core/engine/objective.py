@@ -1,7 +1,7 @@
 """The objective L(x) = alpha L_content + beta sum_l w_l E_l + gamma L_tv. Nowhere else meets a weight a loss."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,9 +53,9 @@ class Objective:
         total = torch.stack([term.weight * raw[term.name] for term in self.terms if term.weight]).sum()
         return Evaluation(total, raw)
 
-    def tell(self, values: Tensor) -> Losses:
-        """`Evaluation.values` as plain numbers: one copy off the device. The terms' values are before any weight."""
-        total, *terms = values.tolist()
+    def tell(self, values: Sequence[float]) -> Losses:
+        """`Evaluation.values`, once they are off the device, by name. The terms' values are before any weight."""
+        total, *terms = values
         raw = dict(zip((term.name for term in self.terms), terms, strict=True))
         by_layer = {layer: raw[style_term(layer)] for layer in self.style_shares}
         return Losses(
@@ -94,7 +94,7 @@ def build(
     content_shares, style_shares = content_layers(options), style_layers(options)
     blending = blend_weights(options, len(styles))
     terms = [
-        *(_content(options, layer, share, content[layer]) for layer, share in content_shares.items()),
+        *_contents(options, content),
         *(
             Term(
                 style_term(layer),
@@ -108,6 +108,16 @@ def build(
         Term("tv", options.tv_weight, lambda picture, _: losses.TV_FORMS[options.tv_loss](losses.wide(picture))),
     ]
     return Objective(tuple(terms), content_shares, style_shares)
+
+
+def holding(built: Objective, options: StyleOptions, content: Features) -> Objective:
+    """The objective with another content picture to hold on to; what it knows of the styles stays as it was built."""
+    others = (term for term in built.terms if term.name not in map(content_term, built.content_shares))
+    return replace(built, terms=(*_contents(options, content), *others))
+
+
+def _contents(options: StyleOptions, content: Features) -> list[Term]:
+    return [_content(options, layer, share, content[layer]) for layer, share in content_layers(options).items()]
 
 
 def _content(options: StyleOptions, layer: str, share: float, target: Tensor) -> Term:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.engine.devices import kept
 from core.engine.memory import HISTORY
 from core.engine.options import OptimizerName
 
@@ -73,7 +74,7 @@ class LBFGS:
     def save(self) -> dict[str, Any]:
         if self._previous is None or self._pairs is None:
             return {}
-        return {"previous": [t.cpu().clone() for t in self._previous], "pairs": self._pairs.save()}
+        return {"previous": [kept(t) for t in self._previous], "pairs": self._pairs.save()}
 
     def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
         if saved:
@@ -138,8 +139,8 @@ class _Pairs:
 
     def save(self) -> dict[str, Any]:
         used = self._used
-        kept = {"s": self._s[:used], "y": self._y[:used], "sy": self._sy, "yy": self._yy, "gamma": self._gamma}
-        return {"added": self._added, **{name: tensor.cpu().clone() for name, tensor in kept.items()}}
+        state = {"s": self._s[:used], "y": self._y[:used], "sy": self._sy, "yy": self._yy, "gamma": self._gamma}
+        return {"added": self._added, **{name: kept(tensor) for name, tensor in state.items()}}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         self._added = saved["added"]
@@ -191,7 +192,7 @@ class Adam:
         return carried
 
     def save(self) -> dict[str, Any]:
-        return {"moments": [t.cpu().clone() for t in self._moments or ()], "steps": self._steps}
+        return {"moments": [kept(t) for t in self._moments or ()], "steps": self._steps}
 
     def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
         moments = [t.to(device) for t in saved["moments"]]
@@ -218,7 +219,7 @@ class Adagrad:
         return carried
 
     def save(self) -> dict[str, Any]:
-        return {} if self._sum is None else {"sum": self._sum.cpu().clone()}
+        return {} if self._sum is None else {"sum": kept(self._sum)}
 
     def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
         self._sum = saved["sum"].to(device) if saved else None
@@ -244,7 +245,7 @@ class SGD:
         return carried
 
     def save(self) -> dict[str, Any]:
-        return {} if self._velocity is None else {"velocity": self._velocity.cpu().clone()}
+        return {} if self._velocity is None else {"velocity": kept(self._velocity)}
 
     def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
         self._velocity = saved["velocity"].to(device) if saved else None

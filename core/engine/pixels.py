@@ -12,7 +12,7 @@ from core.engine.geometry import Size
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB picture as (3, H, W) float32 in 0..1."""
     pixels = np.array(image.convert("RGB"), dtype=np.uint8)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
 
 
 def to_image(tensor: Tensor) -> Image.Image:

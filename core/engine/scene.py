@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,55 +12,47 @@ from core.engine.color import match_palette, with_colors_of
 from core.engine.errors import OptionsError
 from core.engine.geometry import Size, fit
 from core.engine.losses import Statistics
-from core.engine.memory import plan
+from core.engine.memory import Demand, plan, worth_recording
 from core.engine.network import Network, Trunk, resolve_dtype
 from core.engine.objective import Evaluation, Guides, Objective
 from core.engine.options import StyleOptions
 from core.engine.pixels import resize
 from core.engine.regions import guides, masks
-from core.engine.replay import Replayed
+from core.engine.replay import Evaluate, Graphs, Replayed
 from core.engine.schedule import Stage
 from core.engine.shares import blend_weights, content_layers, layers_in_use, style_layers
 from core.engine.targets import TargetCache
 from core.engine.warp import Shift
 
-_LAUNCH_BOUND_PIXELS: Final = 1 << 20
-"""Larger pictures keep a GPU busy enough, and a recorded evaluation keeps its memory for itself."""
-
 
 @dataclass(frozen=True)
 class View:
-    """One size of a run. content and styles: (1, 3, H, W) at this size."""
+    """One size of a run. content and styles: (1, 3, H, W) at this size; no styles where nothing begins with them.
+
+    repeated: what every plain evaluation does. Close the view after its last evaluation.
+    """
 
     content: Tensor
     styles: tuple[Tensor, ...]
     options: StyleOptions
     trunk: Trunk
     content_trunk: Trunk
-    style_statistics: tuple[Mapping[str, Statistics], ...]
     masks: Tensor | None
+    style_statistics: tuple[Mapping[str, Statistics], ...]
     objective: Objective
+    repeated: Evaluate
 
     def gradient(self, picture: Tensor, shift: Shift | None = None) -> tuple[Tensor, Tensor]:
         """`Evaluation.values` at a picture (1, 3, H, W), and the gradient of the total, shaped like the picture."""
         if shift is None:
-            values, gradient = self._repeated(picture)
+            values, gradient = self.repeated(picture)
             return values, gradient
-        return self._values_and_gradient(picture, shift)
+        return _taken(lambda there: self.evaluate(there, shift), picture)
 
-    @cached_property
-    def _repeated(self) -> Callable[[Tensor], tuple[Tensor, ...]]:
-        """What every plain evaluation does, replayed where starting it takes longer than doing it."""
-        waits = self.options.style_loss == "wasserstein"  # eigenvalues are fetched from the device
-        large = self.content.shape[-2:].numel() > _LAUNCH_BOUND_PIXELS
-        replay = self.content.is_cuda and not waits and not large
-        return Replayed(self._values_and_gradient) if replay else self._values_and_gradient
-
-    def _values_and_gradient(self, picture: Tensor, shift: Shift | None = None) -> tuple[Tensor, Tensor]:
-        picture = picture.detach().requires_grad_()
-        evaluation = self.evaluate(picture, shift)
-        (gradient,) = torch.autograd.grad(evaluation.total, picture)
-        return evaluation.values, gradient
+    def close(self) -> None:
+        """Let go of what was recorded."""
+        if isinstance(self.repeated, Replayed):
+            self.repeated.close()
 
     def evaluate(self, picture: Tensor, shift: Shift | None = None) -> Evaluation:
         """The objective at a picture (1, 3, H, W), differentiable.
@@ -74,7 +64,10 @@ class View:
         with torch.no_grad():
             content = self.content_trunk(shift(self.content))
             guides = None if self.masks is None else _guides(self.options, shift(self.masks))
-        shifted = objective.build(self.options, content, self.style_statistics, guides)
+        if guides is None:
+            shifted = objective.holding(self.objective, self.options, content)
+        else:
+            shifted = objective.build(self.options, content, self.style_statistics, guides)
         return shifted(picture, self.trunk(shift(picture)))
 
 
@@ -95,7 +88,11 @@ class Pictures:
 
 
 class Scene:
-    """The pictures of a run on the network's device, and what the objective needs of them at each size."""
+    """The pictures of a run, and what the objective needs of them at each size, on the network's device.
+
+    Pictures stay on the CPU as they were given, whatever their size, and are brought to each size there: PyTorch's
+    resampling on a GPU has no room for the window of a strong reduction.
+    """
 
     def __init__(
         self,
@@ -104,6 +101,7 @@ class Scene:
         network: Network,
         memory_bytes: int | None = None,
         targets: TargetCache | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         styles = pictures.styles
         if not styles or len(options.style_blend or styles) != len(styles):
@@ -112,49 +110,86 @@ class Scene:
             )
         self.options = options
         self._network = network.to(resolve_dtype(options.dtype, network.device)).in_scale(options.feature_scale)
-        self.content = self._place(pictures.content)
-        self.plan = plan(
-            options,
-            size_of(self.content),
-            layers_in_use(options),
-            network.architecture,
-            self._network.dtype.itemsize,
-            memory_bytes,
-        )
-        self._styles = tuple(self._place(style) for style in styles)
-        self.upload = None if pictures.init is None else self._place(pictures.init)
-        self._masks = None if pictures.labels is None else self._place(masks(pictures.labels, len(styles)))
+        self._graphs = graphs or Graphs()
+        self._content = self._original(pictures.content)
+        self._shown: tuple[Size, Tensor] | None = None
+        self.plan = plan(self._demand(pictures), memory_bytes)
+        self._styles = tuple(self._original(style) for style in styles)
+        self.upload = None if pictures.init is None else self._original(pictures.init)
+        self._masks = None if pictures.labels is None else self._original(masks(pictures.labels, len(styles)))
         self.blend = blend_weights(options, len(styles))
         self._ids = tuple(pictures.ids)
         self._targets = targets if targets is not None and self._ids else TargetCache(0)
 
     @property
     def size(self) -> Size:
-        return size_of(self.content)
+        return size_of(self._content)
+
+    @property
+    def device(self) -> torch.device:
+        return self._network.device
 
     @torch.no_grad()
     def at(self, stage: Stage) -> View:
         """Everything the objective needs at a size, computed once."""
         options = self.options
-        content = resize(self.content, stage.size)
+        content = self._content_at(stage.size)
         longer = max(1, round(stage.longer * options.style_scale))
-        styles = tuple(resize(style, fit(size_of(style), longer)) for style in self._styles)
+        styles = tuple(self._placed(resize(style, fit(size_of(style), longer))) for style in self._styles)
         if options.color == "match":
             styles = tuple(match_palette(style, content) for style in styles)
         in_content, in_style = content_layers(options), style_layers(options)
-        regions = None if self._masks is None else F.interpolate(self._masks, content.shape[-2:], mode="area")
+        regions = self._regions_at(content)
         guides = None if regions is None else _guides(options, regions)
         statistics = tuple(self._described(at, style, in_style) for at, style in enumerate(styles))
-        return View(
-            content,
-            styles,
-            options,
+        trunk, wanted = (
             self._trunk(layers_in_use(options)),
-            self._trunk(in_content),
-            statistics,
-            regions,
             objective.build(options, self._seen(content, in_content), statistics, guides),
         )
+        return View(
+            content,
+            styles if options.init == "style-statistics" else (),
+            options,
+            trunk,
+            self._trunk(in_content),
+            regions,
+            statistics,
+            wanted,
+            self._repeated(trunk, wanted, stage),
+        )
+
+    def _repeated(self, trunk: Trunk, wanted: Objective, stage: Stage) -> Evaluate:
+        """Replayed where starting an evaluation takes longer than doing it."""
+
+        def evaluate(picture: Tensor) -> tuple[Tensor, ...]:
+            return _taken(lambda there: wanted(there, trunk(there)), picture)
+
+        recorded = self.device.type == "cuda" and worth_recording(self.options, stage.size, stage.iterations)
+        return Replayed(evaluate, self._graphs) if recorded else evaluate
+
+    def _demand(self, pictures: Pictures) -> Demand:
+        """What the memory of the run is planned from."""
+        return Demand(
+            self.options,
+            self.size,
+            tuple((style.shape[-1], style.shape[-2]) for style in pictures.styles),
+            self._network.architecture,
+            self._network.dtype.itemsize,
+            masked=pictures.labels is not None,
+            gpu=self.device.type == "cuda",
+            recorded=self.device.type == "cuda" and self._graphs.wanted,
+        )
+
+    def _content_at(self, size: Size) -> Tensor:
+        """The content on the device; the last size is kept for previews."""
+        if self._shown is None or self._shown[0] != size:
+            self._shown = size, self._placed(resize(self._content, size))
+        return self._shown[1]
+
+    def _regions_at(self, content: Tensor) -> Tensor | None:
+        if self._masks is None:
+            return None
+        return self._placed(F.interpolate(self._masks, content.shape[-2:], mode="area"))
 
     def _described(self, at: int, style: Tensor, layers: Mapping[str, float]) -> dict[str, Statistics]:
         """The statistics of one style picture at each layer."""
@@ -184,7 +219,7 @@ class Scene:
     def finish(self, picture: Tensor) -> Tensor:
         """What a person gets to see of an iterate: (3, H, W) float32 in 0..1 on the CPU."""
         if self.options.color == "content":
-            picture = with_colors_of(resize(self.content, size_of(picture)), picture)
+            picture = with_colors_of(self._content_at(size_of(picture)), picture)
         return picture.detach().squeeze(0).float().clamp(0, 1).cpu()
 
     def _trunk(self, layers: Iterable[str]) -> Trunk:
@@ -192,10 +227,21 @@ class Scene:
             layers, self.options.pooling, self.options.padding, checkpointed=self.plan.checkpointed
         )
 
-    def _place(self, picture: Tensor) -> Tensor:
+    def _original(self, picture: Tensor) -> Tensor:
         # The picture itself is at least float32 even when the network computes in bfloat16: its steps are small.
         dtype = torch.promote_types(self._network.dtype, torch.float32)
-        return picture.to(self._network.device, dtype).unsqueeze(0)
+        return picture.to("cpu", dtype).unsqueeze(0)
+
+    def _placed(self, picture: Tensor) -> Tensor:
+        return picture.to(self.device)
+
+
+def _taken(evaluate: Callable[[Tensor], Evaluation], picture: Tensor) -> tuple[Tensor, Tensor]:
+    """An evaluation's values at a picture, and the gradient of its total there."""
+    picture = picture.detach().requires_grad_()
+    evaluation = evaluate(picture)
+    (gradient,) = torch.autograd.grad(evaluation.total, picture)
+    return evaluation.values, gradient
 
 
 def _guides(options: StyleOptions, regions: Tensor) -> Guides:

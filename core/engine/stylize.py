@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from core.engine.checkpoint import Checkpoint, OnCheckpoint
+from core.engine.devices import fetched, kept, working_on
 from core.engine.errors import CheckpointError
 from core.engine.geometry import Size
 from core.engine.initial import initial_picture
@@ -28,6 +29,7 @@ from core.engine.options import StyleOptions
 from core.engine.parametrization import Parametrization, parametrization
 from core.engine.pixels import resample, resize
 from core.engine.progress import Ended, OnProgress, Outcome, Progress
+from core.engine.replay import Graphs
 from core.engine.scene import Pictures, Scene, View, size_of
 from core.engine.schedule import Stage, evaluations_left, schedule
 from core.engine.targets import TargetCache
@@ -46,6 +48,7 @@ def stylize(
     memory_bytes: int | None = None,
     ids: Sequence[str] = (),
     targets: TargetCache | None = None,
+    graphs: Graphs | None = None,
     on_checkpoint: OnCheckpoint | None = None,
     resume: Checkpoint | None = None,
 ) -> Outcome:
@@ -55,25 +58,21 @@ def stylize(
     labels: (H, W) integers, k + 1 where style k goes and 0 where none does; without it all go everywhere.
     memory_bytes: what the run may take; a large one then keeps less (see core.engine.memory).
     targets: keeps what the network saw in content and styles, from run to run, under their `ids` (content first).
+    graphs: whether evaluations are recorded on a GPU, remembered from run to run.
     on_progress is called after every evaluation and may end the run. on_checkpoint is called after every step;
     resume goes on from what it took, with the other arguments as they were. On the CPU, equal arguments, threads
-    and versions give the same picture, bit for bit, resumed or not.
+    and versions give the same picture, bit for bit, resumed or not. On a GPU some sums are taken in any order, and two
+    runs differ in their last digits from the first evaluation on.
 
     Raises OptionsError when options do not fit the pictures or the network, PictureError when a picture is too
     small for the layers in use, MemoryLimitError before the run when it cannot fit `memory_bytes`, CheckpointError
     when `resume` is of a run with other options.
     """
-    scene = Scene(Pictures(content, styles, init, labels, ids), options, network, memory_bytes, targets)
-    stages = schedule(options, scene.size)
-    run = _Run(scene, stages, Journal(options, perf_counter()), on_progress, on_checkpoint)
-    ended = None
-    for number in range(0 if resume is None else run.restore(resume), len(stages)):
-        view = scene.at(stages[number])
-        run.enter(number, view)
-        ended = run.descend(view)
-        if ended not in (None, Ended.CONVERGED):  # a plateau ends its size; the picture is always the size asked for
-            break
-    return run.outcome(ended or Ended.FINISHED)
+    begun_at = perf_counter()
+    with working_on(network.device):
+        scene = Scene(Pictures(content, styles, init, labels, ids), options, network, memory_bytes, targets, graphs)
+        run = _Run(scene, schedule(options, scene.size), Journal(options, begun_at), on_progress, on_checkpoint)
+        return run.to_the_end(0 if resume is None else run.restore(resume))
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,24 @@ class _Run:
         self._stage = -1
         self._walk: _Walk | None = None
 
+    def to_the_end(self, begun: int) -> Outcome:
+        """From the stage of this number on."""
+        ended = None
+        for number in range(begun, len(self._stages)):
+            view = self._scene.at(self._stages[number])
+            try:
+                self.enter(number, view)
+                ended = self.descend(view)
+            finally:
+                view.close()
+            del view  # what it holds is not needed while the next one is made
+            if ended not in (
+                None,
+                Ended.CONVERGED,
+            ):  # a plateau ends its size; the picture is always the size asked for
+                break
+        return self.outcome(ended or Ended.FINISHED)
+
     def enter(self, number: int, view: View) -> None:
         """Begin at the first size, or carry on to the next; a restored run is there already."""
         if number == self._stage:
@@ -146,11 +163,14 @@ class _Run:
                 values, gradient = _taken_apart(view, walk.picture, shift, journal)
             else:
                 values, gradient = view.gradient(walk.picture, shift)
-            journal.note(walk.picture, view.objective.tell(values))
+            found = fetched(values)
+            # A GPU is given the step before anybody waits for the losses, so that it is never without work.
+            ahead = walk.step(gradient) if gradient.is_cuda else None
+            journal.note(walk.picture, view.objective.tell(found()))
             told = self._on_progress(self._progress(walk)) if self._on_progress else None
             if ended := told or journal.verdict():
                 return ended
-            self._walk = walk.step(gradient)
+            self._walk = walk.step(gradient) if ahead is None else ahead
             if self._on_checkpoint:
                 self._on_checkpoint(self.checkpoint)
         return None
@@ -176,20 +196,20 @@ class _Run:
                 "stage": self._stage,
                 "generator": self._generator.get_state(),
                 "journal": self._journal.save(),
-                "point": walk.point.cpu().clone(),
+                "point": kept(walk.point),
                 "optimizer": walk.optimizer.save(),
-                "average": None if walk.average is None else walk.average.cpu().clone(),
+                "average": None if walk.average is None else kept(walk.average),
                 "steps": walk.steps,
             }
         )
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Take up a checkpoint. Returns the number of the stage it was taken in."""
-        saved, options, device = checkpoint.state, self._scene.options, self._scene.content.device
+        saved, options, device = checkpoint.state, self._scene.options, self._scene.device
         if saved["options"] != options.model_dump_json():
             raise CheckpointError("the checkpoint belongs to a run with other options; the run begins anew")
         point = saved["point"].to(device)
-        space = self._space(self._stages[saved["stage"]].size)
+        space = self._space(self._stages[saved["stage"]].size, point)
         optimizer = self._optimizer(space)
         optimizer.restore(saved["optimizer"], device)
         average = None if saved["average"] is None else saved["average"].to(device)
@@ -227,11 +247,11 @@ class _Run:
         return replace(there, optimizer=walk.optimizer.rescaled(lambda values: resample(values, size)))
 
     def _walk_from(self, picture: Tensor) -> _Walk:
-        space = self._space(size_of(picture))
+        space = self._space(size_of(picture), picture)
         return _Walk(space.point(picture), space, self._optimizer(space), self._scene.options.averaging)
 
-    def _space(self, size: Size) -> Parametrization:
-        return parametrization(self._scene.options.parametrization, size, self._scene.content)
+    def _space(self, size: Size, like: Tensor) -> Parametrization:
+        return parametrization(self._scene.options.parametrization, size, like)
 
     def _optimizer(self, space: Parametrization) -> Optimizer:
         options = self._scene.options
@@ -248,11 +268,12 @@ def _taken_apart(view: View, picture: Tensor, shift: Shift | None, journal: Jour
     picture = picture.detach().requires_grad_()
     evaluation = view.evaluate(picture, shift)
     weights = {term.name: term.weight for term in view.objective.terms}
-    norms = {}
+    norms = []
     for layer in view.objective.style_shares:
         weighted = weights[style_term(layer)] * evaluation.raw[style_term(layer)]
         (gradient,) = torch.autograd.grad(weighted, picture, retain_graph=True)
-        norms[layer] = float(gradient.norm())
-    journal.note_influence(norms)
+        norms.append(gradient.norm())
+    told = torch.stack(norms).tolist()
+    journal.note_influence(dict(zip(view.objective.style_shares, told, strict=True)))
     (gradient,) = torch.autograd.grad(evaluation.total, picture)
     return evaluation.values, gradient

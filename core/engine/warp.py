@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.engine.devices import sent
+
 LARGEST_TURN: Final = pi / 90
 """Radians: two degrees either way; more would tilt what stands upright."""
 
@@ -36,13 +38,14 @@ class Shift:
         out_h, out_w = max(1, round(height * self.factor)), max(1, round(width * self.factor))
         scale_x, scale_y = out_w / width, out_h / height
         aspect = height / width  # grid coordinates run -1..1 on both sides, so a turn must undo the aspect
-        theta = picture.new_tensor(
+        theta = sent(
             [
                 [
                     [scale_x * cos(self.angle), -scale_y * sin(self.angle) * aspect, self.across * (1 - scale_x)],
                     [scale_x * sin(self.angle) / aspect, scale_y * cos(self.angle), self.down * (1 - scale_y)],
                 ]
-            ]
+            ],
+            like=picture,
         )
         grid = F.affine_grid(theta, [1, picture.shape[1], out_h, out_w], align_corners=False)
         return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)

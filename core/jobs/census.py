@@ -1,5 +1,6 @@
 """The service in numbers: how many jobs there are in which state, how long they wait, what was ever done."""
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from core.jobs.store import PLACE_PER_RANK, Reclaimed
 _WORKER_SEEN_MS: Final = 30_000
 _STATES: Final = ",".join(f"'{state}'" for state in JobStatus)
 
-# KEYS: the owners, the queue, the workers by the time they were seen, the totals, the webhooks' counts.
+# KEYS: the owners, the queue, the workers by the time they were seen, the totals, the webhooks' counts, what each
+# worker said.
 # Answers: how many jobs in each state; the queue's first of each priority's places counted; and so on.
 _COUNT: Final = f"""
 local clock = redis.call('TIME')
@@ -35,7 +37,11 @@ for rank = 0, {len(Priority) - 1} do
   local first = redis.call('ZRANGEBYSCORE', KEYS[2], from, to, 'WITHSCORES', 'LIMIT', 0, 1)
   if first[2] then oldest = math.min(oldest, first[2] - rank * {PLACE_PER_RANK}) end
 end
-local workers = redis.call('ZCOUNT', KEYS[3], now_ms - {_WORKER_SEEN_MS}, '+inf')
+local workers = {{}}
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], now_ms - {_WORKER_SEEN_MS}, '+inf')) do
+  table.insert(workers, worker)
+  table.insert(workers, redis.call('HGET', KEYS[6], worker) or '{{}}')
+end
 local ever, webhooks = redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5])
 return {{jobs, queued, now_ms - oldest, workers, ever, webhooks, now_ms}}
 """
@@ -43,7 +49,7 @@ return {{jobs, queued, now_ms - oldest, workers, ever, webhooks, now_ms}}
 
 @dataclass(frozen=True)
 class Census:
-    """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority.
+    """`jobs` by state; `finished` since ever by state and outcome; `queued` by priority; `workers`: what each says.
 
     `lost`: runs that lost their jobs, by what became of those. `reconciled_seconds`: since somebody looked after
     such jobs; None if nobody ever did. `memory_bytes`: what Redis holds; `memory_max_bytes`: beyond which it refuses
@@ -54,7 +60,7 @@ class Census:
     finished: Mapping[tuple[str, str], int]
     queued: Mapping[str, int]
     oldest_seconds: float
-    workers: int
+    workers: Mapping[str, Mapping[str, str]]
     engine_seconds: float
     iterations: int
     claims: int
@@ -67,7 +73,7 @@ class Census:
 
 async def census(redis: Redis) -> Census:
     """The numbers now. Raises StoreUnavailable."""
-    keys = (names.OWNERS, names.QUEUE, names.WORKERS_SEEN, names.TOTALS, "strata:webhooks:counts")
+    keys = (names.OWNERS, names.QUEUE, names.WORKERS_SEEN, names.TOTALS, "strata:webhooks:counts", names.WORKERS_INFO)
     async with answering():
         call = cast(Awaitable[list[Any]], redis.eval(_COUNT, len(keys), *keys))
         jobs, queued, oldest, workers, totals, webhooks, now_ms = await call
@@ -83,7 +89,7 @@ async def census(redis: Redis) -> Census:
         finished=finished,
         queued=dict(zip(map(str, Priority), queued, strict=True)),
         oldest_seconds=oldest / 1000,
-        workers=workers,
+        workers={worker: json.loads(said) for worker, said in _pairs(workers).items()},
         engine_seconds=float(ever.get("engine_seconds", 0)),
         iterations=int(ever.get("iterations", 0)),
         claims=int(ever.get("claims", 0)),

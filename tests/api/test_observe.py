@@ -45,6 +45,21 @@ def test_metrics_count_jobs_the_queue_and_what_was_done(http, submit, service):
     assert found["strata_workers",] == 1
 
 
+def test_metrics_and_readiness_tell_of_the_cards_of_workers(http, service):
+    store = JobStore(service.redis, keep_seconds=60)
+    network = {"network": "vgg19", "weights": "imagenet1k-v1"}
+    card = {"card": "NVIDIA H200", "driver": "570.86.15", "memory_bytes": "150754820096", "memory_used_bytes": "5000"}
+    store.heartbeat("on-a-cpu", network | {"device": "cpu"})
+    store.heartbeat("on-a-card", network | {"device": "cuda:0"} | card)
+    found = told(http)
+    names = sorted(["on-a-card", "cuda:0", "NVIDIA H200", "570.86.15"])
+    assert found["strata_workers",] == 2
+    assert found["strata_card_memory_bytes", *names] == 150754820096
+    assert found["strata_card_memory_used_bytes", *names] == 5000
+    assert len([name for name in found if name[0] == "strata_card_memory_bytes"]) == 1
+    assert http.get("/readyz").json()["network"] == network | {"device": "cuda:0"} | card
+
+
 def test_metrics_count_runs_and_what_became_of_those_that_were_lost(http, submit, service):
     store = JobStore(service.redis, keep_seconds=60)
     error = JobError(type="attempts-spent", title="Spent", detail="Spent.")

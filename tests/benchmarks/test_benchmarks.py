@@ -1,5 +1,7 @@
 """What the engine is measured against descends the same function, and ratios are what they say."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -28,6 +30,12 @@ def test_the_textbook_loop_and_the_engine_have_the_same_objective_and_gradient(s
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)
     gradients = [torch.autograd.grad(total, picture)[0] for total in (ours, theirs)]
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)
+
+
+def test_the_textbook_loop_stays_on_the_device_of_its_picture(subject: Subject) -> None:
+    nowhere = torch.device("meta")
+    found = textbook.features(deepcopy(subject.trunk).to(nowhere), torch.empty(1, 3, SIZE, SIZE, device=nowhere))
+    assert {x.device for x in found.values()} == {nowhere}
 
 
 def test_the_textbook_loop_descends(subject: Subject) -> None:

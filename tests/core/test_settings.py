@@ -58,3 +58,14 @@ def test_parameters_are_looked_for_where_torch_keeps_them(
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().max_queued = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("device", ["mps", "gpu", "cuda:", "cuda:a", "xpu"])
+def test_a_device_that_nobody_made_to_work_is_refused(device: str) -> None:
+    with pytest.raises(ValidationError, match="device"):
+        Settings(device=device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+def test_devices_that_can_be_asked_for(device: str) -> None:
+    assert Settings(device=device).device == device

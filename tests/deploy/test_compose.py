@@ -55,6 +55,13 @@ def test_every_name_that_is_referred_to_exists(compose: dict[str, Any]) -> None:
     assert set(gpu["services"]) <= services.keys()
 
 
+def test_a_worker_with_gpus_gets_all_of_them_and_does_not_fall_back_to_the_cpu() -> None:
+    worker = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]["worker"]
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device["count"] == "all"
+    assert Settings(device=worker["environment"]["STRATA_DEVICE"]).device == "cuda"
+
+
 def test_the_images_speak_to_buckets() -> None:
     extra = loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["s3"]
     (package,) = [re.split(r"[>=]", each)[0] for each in extra]

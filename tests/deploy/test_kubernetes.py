@@ -1,5 +1,6 @@
 """The manifests are what Kubernetes takes, and name nothing that the code does not have."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -230,6 +231,21 @@ def test_a_worker_takes_no_more_cores_and_memory_than_it_has(base: Documents) ->
     assert told["STRATA_THREADS"] == resources["requests"]["cpu"]
     assert int(told["STRATA_MEMORY_BYTES"]) <= MEMORY_SHARE * in_bytes(resources["limits"]["memory"])
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
+
+
+def test_a_cluster_whose_runtime_is_a_class_is_told_its_name(tmp_path: Path) -> None:
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not installed")
+    here = Path(os.path.relpath(KUBERNETES, tmp_path))
+    overlay = {
+        "resources": [str(here / "base")],
+        "components": [str(here / "components" / name) for name in ("gpu", "nvidia-runtime")],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    built = subprocess.run([kubectl, "kustomize", str(tmp_path)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    classes = {name: pod.get("runtimeClassName") for name, pod in pods(list(yaml.safe_load_all(built.stdout)))}
+    assert classes == {"api": None, "courier": None, "redis": None, "worker": "nvidia"}
 
 
 def test_a_worker_on_a_gpu_asks_for_one_and_for_its_memory(rendered: Documents) -> None:

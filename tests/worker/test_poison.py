@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from core.jobs.store import JobStore
 from core.settings import Settings
 from worker import stylize
 from worker.drain import Drain
-from worker.failures import ran_out_of_memory, shortage
+from worker.failures import shortage
+from worker.memory import is_short
+from worker.reconcile import Reconciler
 from worker.studio import Studio
 from worker.workshop import Workshop
 
@@ -72,19 +75,14 @@ def test_a_device_that_has_no_more_memory_fails_the_job_and_the_process_is_not_t
 ) -> None:
     """As CUDA says it; there is no device here to run out of it."""
 
-    def none_left(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation.")
-
-    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=0, memory_bytes=0, warm_networks=2)
-    store, artifacts = JobStore(redis, keep_seconds=3600), open_artifacts(settings.artifacts)
-    workshop = Workshop(studio, store, artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain())
-    monkeypatch.setattr(stylize, "stylize", none_left)
+    said = "CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation."
+    _failing(monkeypatch, torch.OutOfMemoryError(said))
     job = submit()
 
-    carried = stylize.carry_out(job.id, workshop)
+    carried = stylize.carry_out(job.id, _workshop(settings, redis))
 
     assert carried is not None
-    assert carried.exhausted
+    assert carried.unfit
     failed = service.get(job.id)
     assert failed.error is not None
     assert (failed.status, failed.error.type) == (JobStatus.FAILED, "out-of-memory")
@@ -92,20 +90,58 @@ def test_a_device_that_has_no_more_memory_fails_the_job_and_the_process_is_not_t
         assert said in failed.error.detail
 
 
-@pytest.mark.parametrize(
-    ("error", "is_one"),
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."), True),
-        (RuntimeError("std::bad_alloc"), True),
-        (OSError(12, "Cannot allocate memory"), True),
-        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
-        (OSError(28, "No space left on device"), False),
-    ],
-)
-def test_memory_that_ran_out_is_known_by_its_words(error: Exception, is_one: bool) -> None:
-    assert ran_out_of_memory(error) is is_one
+def _failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stylize, "stylize", fail)
+
+
+def _workshop(settings: Settings, redis: Redis) -> Workshop:
+    studio = Studio(device="cpu", weights="seeded", weights_dir=Path(), threads=0, memory_bytes=0, warm_networks=2)
+    store, artifacts = JobStore(redis, keep_seconds=3600), open_artifacts(settings.artifacts)
+    return Workshop(studio, store, artifacts, lease_seconds=30, checkpoint_seconds=5, drain=Drain())
+
+
+def test_a_broken_device_costs_the_job_an_attempt_and_the_process_its_life(
+    submit: Submit, service: JobService, settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CUDA says it; there is no device here that could break."""
+    _failing(monkeypatch, torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
+    workshop, job = _workshop(settings, redis), submit()
+    with closing(Reconciler.open(settings.model_copy(update={"max_attempts": 2}))) as reconciler:
+        for attempt, then in ((1, JobStatus.QUEUED), (2, JobStatus.FAILED)):
+            carried = stylize.carry_out(job.id, workshop)
+
+            assert carried is not None
+            assert carried.unfit
+            assert not carried.handed_back
+            reconciler.reclaim()  # without waiting for the lease to run out
+            now = service.get(job.id)
+            assert (now.status, now.attempt) == (then, attempt)
+    assert now.error is not None
+    assert now.error.type == "attempts-spent"
+
+
+def test_a_shortage_that_others_made_does_not_end_the_job(
+    submit: Submit, service: JobService, settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    monkeypatch.setattr(stylize, "taken_by_others", lambda _: True)
+    job = submit()
+
+    carried = stylize.carry_out(job.id, _workshop(settings, redis))
+
+    assert carried is not None
+    assert carried.unfit
+    with closing(Reconciler.open(settings)) as reconciler:
+        reconciler.reclaim()
+    assert service.get(job.id).status is JobStatus.QUEUED
+
+
+def test_others_made_a_shortage_when_less_was_left_than_was_promised() -> None:
+    assert is_short(promised=100, free=10, held=60)
+    assert not is_short(promised=100, free=10, held=95)
 
 
 def test_a_shortage_says_what_was_expected_and_what_was_held() -> None:

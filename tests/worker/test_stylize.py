@@ -127,7 +127,7 @@ def test_a_job_that_cannot_fit_fails_at_once_with_the_size_that_would(
     workshop: Workshop, service: JobService, submit: Submit
 ) -> None:
     small = Studio(
-        device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=50_000_000, warm_networks=1
+        device="cpu", weights="seeded", weights_dir=Path(), threads=1, memory_bytes=200_000_000, warm_networks=1
     )
     job = submit(size=2048)
 
