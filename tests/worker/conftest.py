@@ -137,8 +137,8 @@ def open_floor() -> Callable[[Settings, Path], AbstractContextManager[Floor]]:
 
 @pytest.fixture
 def floor(settings: Settings, service: JobService, redis: Redis, tmp_path: Path) -> Iterator[Floor]:
-    """Workers and couriers with a short lease, which end with the test."""
-    floor = Floor(settings.model_copy(update={"lease_seconds": 5.0}), service, tmp_path)
+    """Workers and couriers with a short lease, which end with the test. Their network is read, not generated."""
+    floor = Floor(settings.model_copy(update={"lease_seconds": 5.0, "weights": "embedded"}), service, tmp_path)
     yield floor
     floor.end()
     floor.until(lambda: not redis.info("clients")["blocked_clients"])  # or the dead would get the next test's messages
