@@ -34,7 +34,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED)  ## every test but the slow ones: five minutes on two cores (ARGS="-k cancel")
 	@$(PYTEST) -m 'not slow' $(ARGS)
 
-test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, long runs that are killed, long measurements: three minutes
+test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, restarts, long runs that are killed, long measurements: three minutes
 	@$(PYTEST) -m slow $(ARGS)
 
 coverage: $(INSTALLED)  ## which lines of api, core and worker the tests run, both kinds of them
