@@ -30,13 +30,15 @@ Serving = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
-def quick() -> dict[str, object]:
+def quick() -> Mapping[str, object]:
     """Options of a run of a fraction of a second."""
-    return {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", "early_stop": None}
+    return MappingProxyType(
+        {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", "early_stop": None}
+    )
 
 
 @pytest.fixture
-def submit(service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]) -> Submit:
+def submit(service: JobService, photo: bytes, painting: bytes, quick: Mapping[str, object]) -> Submit:
     """`submit(content=…, styles=[…], **options)`: a quick job, queued."""
 
     def submit(content: bytes = photo, styles: Sequence[bytes] = (painting,), **options: object) -> JobRecord:
