@@ -14,7 +14,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help install demo up test test-slow chaos soak check bench train evaluate gallery screenshots lock clean
+.PHONY: help install demo up test test-slow coverage chaos soak check bench train evaluate gallery screenshots lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,8 +34,11 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED)  ## every test but the slow ones: five minutes on two cores (ARGS="-k cancel")
 	@$(PYTEST) -m 'not slow' $(ARGS)
 
-test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, long runs that are killed, long measurements: three minutes
+test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, restarts, long runs that are killed, long measurements: three minutes
 	@$(PYTEST) -m slow $(ARGS)
+
+coverage: $(INSTALLED)  ## which lines of api, core and worker the tests run, both kinds of them
+	@$(PYTEST) --cov --cov-report term $(ARGS)
 
 chaos: $(INSTALLED)  ## 200 jobs under every fault, thrice at random moments, and each race 200 times: 15 minutes
 	@STRATA_CHAOS_ROUNDS=$${STRATA_CHAOS_ROUNDS:-3} STRATA_CHAOS_JOBS=$${STRATA_CHAOS_JOBS:-200} \
@@ -72,7 +75,7 @@ lock: $(UV)  ## choose the newest allowed versions again
 	echo uv | $(LOCK) --upgrade - -o requirements-uv.lock
 
 clean:  ## remove the environment and everything caches left behind; data in .strata stays
-	rm -rf .venv .uv demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .uv .coverage demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml $(UV)

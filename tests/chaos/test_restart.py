@@ -13,8 +13,9 @@ from tools.chaos.service import Sent, Service
 
 LONG = 1000
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-@pytest.mark.timeout(400)
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after_the_next_start(
     tmp_path: Path, photo: bytes, painting: bytes, how: signal.Signals
@@ -39,7 +40,6 @@ def test_jobs_that_were_accepted_a_moment_before_everything_ended_are_done_after
             assert f"job {at_work}: goes on after iteration" in second.log.read_text()
 
 
-@pytest.mark.timeout(400)
 def test_a_rolling_restart_of_every_role_loses_no_iteration(tmp_path: Path, photo: bytes, painting: bytes) -> None:
     with (
         Receiver() as receiver,

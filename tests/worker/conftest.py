@@ -30,13 +30,15 @@ Serving = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
-def quick() -> dict[str, object]:
+def quick() -> Mapping[str, object]:
     """Options of a run of a fraction of a second."""
-    return {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", "early_stop": None}
+    return MappingProxyType(
+        {"network": "strata-small", "size": 64, "iterations": 5, "dtype": "float32", "early_stop": None}
+    )
 
 
 @pytest.fixture
-def submit(service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]) -> Submit:
+def submit(service: JobService, photo: bytes, painting: bytes, quick: Mapping[str, object]) -> Submit:
     """`submit(content=…, styles=[…], **options)`: a quick job, queued."""
 
     def submit(content: bytes = photo, styles: Sequence[bytes] = (painting,), **options: object) -> JobRecord:
@@ -137,8 +139,8 @@ def open_floor() -> Callable[[Settings, Path], AbstractContextManager[Floor]]:
 
 @pytest.fixture
 def floor(settings: Settings, service: JobService, redis: Redis, tmp_path: Path) -> Iterator[Floor]:
-    """Workers and couriers with a short lease, which end with the test."""
-    floor = Floor(settings.model_copy(update={"lease_seconds": 5.0}), service, tmp_path)
+    """Workers and couriers with a short lease, which end with the test. Their network is read, not generated."""
+    floor = Floor(settings.model_copy(update={"lease_seconds": 5.0, "weights": "embedded"}), service, tmp_path)
     yield floor
     floor.end()
     floor.until(lambda: not redis.info("clients")["blocked_clients"])  # or the dead would get the next test's messages

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -61,7 +61,7 @@ def test_a_cancel_that_races_the_end_of_a_real_run_leaves_one_consistent_end(
     redis: Redis,
     photo: bytes,
     painting: bytes,
-    quick: dict[str, object],
+    quick: Mapping[str, object],
     races: int,
 ) -> None:
     webhook = {"url": "http://127.0.0.1:9/", "events": list(WebhookEvent)}

@@ -54,7 +54,7 @@ def machines(
     """
     if subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode:
         pytest.skip("no namespaces can be made here, so all processes have one host name")
-    base: dict[str, Any] = {"redis_url": start_redis(), "weights": "seeded", "threads": 1}
+    base: dict[str, Any] = {"redis_url": start_redis(), "weights": "embedded", "threads": 1}
     settings = Settings(**base, artifacts=bucket.url, lease_seconds=5.0, checkpoint_seconds=0.1)
     with open_floor(settings, tmp_path_factory.mktemp("hosts")) as floor, connect(settings.redis_url) as redis:
         for host in HOSTS:

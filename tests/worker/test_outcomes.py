@@ -1,6 +1,7 @@
 """How a run ended, as a client over HTTP learns it."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ ENDS: dict[str, dict[str, Any]] = {
 @pytest.mark.usefixtures("working")
 @pytest.mark.parametrize("outcome", ENDS)
 def test_a_run_says_why_it_ended_and_leaves_a_picture_all_the_same(
-    url: str, photo: bytes, painting: bytes, quick: dict[str, Any], outcome: str
+    url: str, photo: bytes, painting: bytes, quick: Mapping[str, Any], outcome: str
 ) -> None:
     with Client(url) as client:
         job = client.wait(client.submit(photo, painting, **{**quick, **ENDS[outcome]}), timeout=120)

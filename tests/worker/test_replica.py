@@ -1,7 +1,7 @@
 """A replica takes over by hand, as the documents say: what it knows of is carried out."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +49,7 @@ def pair() -> Iterator[Pair]:
 
 
 def test_what_the_replica_knows_of_is_carried_out_after_it_took_over(
-    pair: Pair, settings: Settings, floor: Any, photo: bytes, painting: bytes, quick: dict[str, Any]
+    pair: Pair, settings: Settings, floor: Any, photo: bytes, painting: bytes, quick: Mapping[str, Any]
 ) -> None:
     places = [settings.model_copy(update={"redis_url": pair.url(number)}) for number in (0, 1)]
     before, after = (JobService.from_settings(place) for place in places)

@@ -1,6 +1,6 @@
 """`strata rerun` against a real API, with the work done in this process: the same bytes again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def rerun(*arguments: str) -> Any:
 
 
 @pytest.fixture
-def picture(url: str, working: None, photo: bytes, painting: bytes, quick: dict[str, Any], tmp_path: Path) -> Path:
+def picture(url: str, working: None, photo: bytes, painting: bytes, quick: Mapping[str, Any], tmp_path: Path) -> Path:
     with Client(url) as client:
         job = client.wait(client.submit(photo, painting, **quick, init="noise", seed=5), timeout=60)
         path = tmp_path / "picture.png"
@@ -37,7 +37,7 @@ def test_a_picture_is_made_again_from_itself_with_the_same_bytes(picture: Path, 
 
 
 def test_sixteen_bits_are_made_again_as_such(
-    url: str, working: None, photo: bytes, painting: bytes, quick: dict[str, Any], tmp_path: Path
+    url: str, working: None, photo: bytes, painting: bytes, quick: Mapping[str, Any], tmp_path: Path
 ) -> None:
     deep, again = tmp_path / "deep.png", tmp_path / "again.png"
     with Client(url) as client:
@@ -80,7 +80,13 @@ def test_pictures_the_service_no_longer_has_are_asked_for_and_checked(
 
 
 def test_a_mask_and_a_picture_to_begin_with_are_part_of_it(
-    url: str, working: None, service: JobService, photo: bytes, painting: bytes, quick: dict[str, Any], tmp_path: Path
+    url: str,
+    working: None,
+    service: JobService,
+    photo: bytes,
+    painting: bytes,
+    quick: Mapping[str, Any],
+    tmp_path: Path,
 ) -> None:
     mask, colours = tmp_path / "mask.png", '{"#ff0000": 0, "#0000ff": 1}'
     halves = Image.new("RGB", (96, 64), "red")

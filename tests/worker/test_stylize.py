@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def test_beyond_its_bound_a_worker_lets_go_of_the_network_used_longest_ago() -> 
 
 
 def test_a_mask_sends_each_style_to_its_own_region(
-    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]
+    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: Mapping[str, object]
 ) -> None:
     drawn = Image.new("RGB", (40, 30), "black")
     drawn.paste((255, 255, 255), (0, 0, 20, 30))
@@ -174,7 +174,7 @@ def test_a_mask_sends_each_style_to_its_own_region(
 
 
 def test_a_run_begins_with_the_picture_sent_for_it(
-    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: dict[str, object]
+    workshop: Workshop, service: JobService, photo: bytes, painting: bytes, quick: Mapping[str, object]
 ) -> None:
     options = {**quick, "init": "upload", "iterations": 1}
     jobs = [service.submit(Submission(photo, [painting], options, init_image=first)) for first in (photo, painting)]
