@@ -16,8 +16,8 @@ from api.app import create_app
 from api.server import SPARE, BoundedConnection
 from core.keys import hash_of
 from core.settings import Settings
+from tools.waiting import PATIENCE, until
 
-PATIENCE = 90.0  # guards against a hang only
 MOST = 4
 LARGE = 64_000_000  # more than two sockets and their buffers hold
 
@@ -53,13 +53,6 @@ def served(app: Any, http: type[BoundedConnection], most: int | None = None) -> 
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
 
 
 def what_comes(connection: socket.socket) -> bytes:

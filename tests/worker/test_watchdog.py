@@ -10,6 +10,7 @@ import pytest
 from core.jobs.record import JobRecord
 from core.jobs.service import JobService
 from core.settings import Settings
+from tools.waiting import PATIENCE
 
 Submit = Callable[..., JobRecord]
 
@@ -59,7 +60,7 @@ def test_a_run_that_hangs_beyond_its_deadline_ends_its_process(
 ) -> None:
     process = begun(submit(timeout_seconds=0.5), how, 0.5)
 
-    _, told = process.communicate(timeout=90)
+    _, told = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
     assert f"in {how}" in told  # where it hangs
@@ -72,7 +73,7 @@ def test_a_run_that_is_told_to_stop_and_does_not_ends_its_process(
     process = begun(job, "wait", 0.5)
     service.cancel(job.id)
 
-    process.communicate(timeout=90)
+    process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
 
@@ -81,6 +82,6 @@ def test_a_run_that_ends_is_not_ended(begun: Callable[..., subprocess.Popen[str]
     process = begun(submit(timeout_seconds=0.1), "end", 30)
     time.sleep(0.5)
 
-    told, _ = process.communicate(timeout=90)
+    told, _ = process.communicate(timeout=PATIENCE)
 
     assert (told, process.returncode) == ("ended\n", 0)
