@@ -17,8 +17,8 @@ _RESET_PEAK: Final = "5"  # proc_pid_clear_refs(5): resets the peak resident set
 
 
 class PeakMemory:
-    """The peak between `with` and its end, beyond what was held before: of the device's memory on CUDA, else of this
-    process.
+    """The peak between `with` and its end: of the device's memory on CUDA, else of this process, beyond what that held
+    before.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -32,7 +32,7 @@ class PeakMemory:
         else:
             with contextlib.suppress(OSError):  # Linux only; elsewhere the peak is the process's life
                 Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-        self._held = held_bytes(self._device)
+            self._held = resident_bytes()
         return self
 
     def __exit__(
@@ -78,9 +78,9 @@ def predicted_bytes(record: JobRecord, studio: Studio) -> int | None:
         return None
 
 
-def held_bytes(device: torch.device) -> int:
-    """At this moment; 0 where that is not told."""
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _resident("VmRSS") or 0
+def resident_bytes() -> int:
+    """Of this process at this moment; 0 where that is not told."""
+    return _resident("VmRSS") or 0
 
 
 def _resident(what: str) -> int | None:

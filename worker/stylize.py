@@ -1,6 +1,5 @@
 """The way of a job: claim, load, stylize, measure, save, finish."""
 
-import io
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -8,17 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
 from core import logs
-from core.engine.errors import CheckpointError, PictureError
+from core.engine.errors import CheckpointError
 from core.engine.faults import is_device_fault, ran_out_of_memory
 from core.engine.metrics import measure
 from core.engine.network import Network
-from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.shares import blend_weights
 from core.engine.stylize import stylize
@@ -27,6 +22,7 @@ from core.jobs.errors import ArtifactsUnavailable, UnreadableRecord
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from core.provenance import Provenance
+from worker import inputs
 from worker.checkpoints import Checkpoints
 from worker.failures import UNEXPECTED, failure, shortage
 from worker.leftovers import clear_up, discard
@@ -144,7 +140,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
     with PeakMemory(studio.device) as memory:
         model = studio.model(record.options)
         content, *styles = run.stored(
-            lambda: [_picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
+            lambda: [inputs.picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
         )
         checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds, workshop.pace)
         outcome = _drawn(run, checkpoints, content, styles, model.network, workshop)
@@ -157,7 +153,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         blend = blend_weights(record.options, len(styles))
         measures = measure(
             *(content, styles, blend, outcome.picture, model.measuring, studio.lpips),
-            ids=_ids(record),
+            ids=inputs.ids(record),
             targets=studio.targets,
             color=record.options.color,
         )
@@ -203,10 +199,10 @@ def _drawn(
         record.options,
         network,
         run.on_progress,
-        init=run.stored(partial(_picture, artifacts, record.init_image.id)) if record.init_image else None,
-        labels=run.stored(partial(_labels, artifacts, record.mask.id)) if record.mask else None,
+        init=run.stored(partial(inputs.picture, artifacts, record.init_image.id)) if record.init_image else None,
+        labels=run.stored(partial(inputs.labels, artifacts, record.mask.id)) if record.mask else None,
         memory_bytes=workshop.studio.memory_bytes,
-        ids=_ids(record),
+        ids=inputs.ids(record),
         targets=workshop.studio.targets,
         graphs=workshop.studio.graphs,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
@@ -259,24 +255,6 @@ def _progress(
         eta_seconds=eta_seconds,
         losses=job_losses(outcome.losses[-1]) if outcome.losses else None,
     )
-
-
-def _labels(artifacts: ArtifactStore, picture_id: str) -> Tensor:
-    """A label map as (H, W) integers. Raises PictureError for a picture that is none."""
-    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
-        if image.mode != "L":
-            raise PictureError("the mask given by its id is not the mask of an earlier job")
-        return torch.from_numpy(np.array(image)).long()
-
-
-def _ids(record: JobRecord) -> tuple[str, ...]:
-    """Content and styles, by their hashes."""
-    return (record.content.id, *(style.id for style in record.styles))
-
-
-def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:
-    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
-        return to_tensor(image)
 
 
 def _provenance(record: JobRecord, model: Model) -> Provenance:
