@@ -104,7 +104,7 @@ class RotatedSecret(WebhookSecret):
     """Your new secret."""
 
     previous_valid_until: AwareDatetime = Field(
-        description="Until then each callback carries two signatures, by this secret and by the one before it."
+        description="Until then each callback is signed by this secret and by the one before it, too."
     )
 
 

@@ -16,9 +16,11 @@ from api.auth import Authenticated
 from api.closing import on_signal
 from api.deps import Parts
 from api.head import HeadAsGet
-from api.limits import BoundedBody
+from api.limits import JSON, BoundedBody, Budget
+from api.listeners import Listeners
 from api.loopback import LoopbackGuard
 from api.observe import Observed
+from api.pictures import AT_A_TIME, Thumbnails
 from api.render import LOOKED_AT
 from api.routes import events, images, jobs, meta, outputs, page, submit, webhooks
 from core import logs
@@ -66,13 +68,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """What a request passes before it is read; what is added last sees it first."""
-    origins = settings.allowed_origins
+    origins, keys = settings.allowed_origins, settings.known_keys()
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Authenticated, keys=settings.known_keys())
-    app.add_middleware(LoopbackGuard, allowed=settings.allowed_host_names, origins=origins)
+    app.add_middleware(Authenticated, keys=keys)
+    app.add_middleware(LoopbackGuard, keys=keys, allowed=settings.allowed_host_names, origins=origins)
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **cors.TERMS)
-    app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BoundedBody,
+        max_bytes=settings.max_body_bytes,
+        of_type={JSON: min(settings.max_json_bytes, settings.max_body_bytes)},
+        budget=Budget(settings.bodies_bytes),
+    )
     app.add_middleware(Observed, registry=app.state.registry)
 
 
@@ -81,7 +88,7 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
     """What serves one application. Opens no connection until it is used."""
     Egress(allow_loopback=settings.egress_allow_loopback).say_what_is_allowed()
     service, redis = JobService.from_settings(settings), connect_async(settings.redis_url)
-    forecast = Forecast(redis)
+    forecast, rendering = Forecast(redis), CapacityLimiter(AT_A_TIME)
     parts = Parts(
         redis=redis,
         service=service,
@@ -93,6 +100,9 @@ async def _running(settings: Settings) -> AsyncIterator[Parts]:
         rate=RequestRate(redis),
         submitting=CapacityLimiter(SUBMITTING),
         fetching=CapacityLimiter(FETCHING),
+        rendering=rendering,
+        thumbnails=Thumbnails(rendering),
+        listeners=Listeners(settings.streams),
         closing=asyncio.Event(),
     )
 

@@ -9,6 +9,8 @@ from fastapi import Depends, Path, Request
 from redis.asyncio import Redis
 
 from api import examples
+from api.listeners import Listeners
+from api.pictures import Thumbnails
 from core.jobs.callbacks import Callbacks
 from core.jobs.events import Events
 from core.jobs.forecast import Forecast
@@ -33,6 +35,9 @@ class Parts:
     rate: RequestRate
     submitting: CapacityLimiter
     fetching: CapacityLimiter
+    rendering: CapacityLimiter
+    thumbnails: Thumbnails
+    listeners: Listeners
     closing: asyncio.Event
 
 

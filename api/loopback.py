@@ -1,12 +1,14 @@
-"""ASGI middleware against DNS rebinding and foreign web pages, for a service that listens on loopback.
+"""ASGI middleware against DNS rebinding and foreign web pages, for a service that asks nobody for a key.
 
-Without keys, listening on loopback is all that protects the service. A web page can still reach it from
-the user's own browser, by a name that resolves to 127.0.0.1 or by a plain cross-origin form; the Host and
-Origin headers give both away. Beyond loopback, keys protect the service and names are the proxy's affair.
+Without keys, who can reach the service may use it, and everybody's browser can reach what its owner can: by a name
+that resolves to that address, or by a plain cross-origin form; the Host and Origin headers give both away. On which
+address the service listens says nothing: in a container it is 0.0.0.0, published on the host's loopback. With keys a
+foreign page has none.
 """
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -14,22 +16,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problem_types as types
 from api.problems import Problem
+from core.keys import Keys
+
+SPARED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What probes and Prometheus ask for by whatever address they know."""
 
 
 class LoopbackGuard:
-    """Refuses, on a loopback socket, requests for foreign hosts and from pages of foreign origins.
+    """Refuses requests for foreign hosts and from pages of foreign origins, unless keys are asked for.
 
-    `allowed`: host names beside the loopback ones, for a proxy on the same machine that passes Host on.
+    `allowed`: host names beside the loopback ones, as of a proxy that passes Host on; `*` for all.
     `origins`: foreign ones whose pages are welcome; `*` for all.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, allowed: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self.app = app
+        self.keys = keys
         self.origins = frozenset(origins)
         self.allowed = frozenset(name.lower() for name in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = self._problem(scope) if scope["type"] == "http" and _listens_on_loopback(scope) else None
+        guarded = scope["type"] == "http" and not self.keys.asked_for and scope["path"] not in SPARED
+        problem = self._problem(scope) if guarded else None
         if problem is None:
             await self.app(scope, receive, send)
         else:
@@ -39,18 +47,12 @@ class LoopbackGuard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         name = _name(f"//{host}")
-        if name not in self.allowed and not _is_loopback(name):
+        if not (self.allowed & {name, "*"} or _is_loopback(name)):
             return Problem(types.FOREIGN_HOST, f"{host[:255]!r} is not a name of this service; use localhost.")
         origin = headers.get("origin")
         if origin is not None and not (_same_origin(origin, host) or self.origins & {origin, "*"}):
             return Problem(types.FOREIGN_ORIGIN, f"Pages of {origin[:255]!r} may not use this service.")
         return None
-
-
-def _listens_on_loopback(scope: Scope) -> bool:
-    # A unix socket has no port, and no browser reaches it.
-    host, port = scope.get("server") or ("", None)
-    return port is not None and _is_loopback(host)
 
 
 def _is_loopback(name: str | None) -> bool:

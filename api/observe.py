@@ -1,4 +1,4 @@
-"""ASGI middleware that gives every request an id, counts and times it, and logs it."""
+"""ASGI middleware that gives every request an id, counts and times it, logs it, and fixes the type of its answer."""
 
 import logging
 import re
@@ -15,6 +15,9 @@ from core.logs import request_id
 log = logging.getLogger("strata.access")
 
 HEADER: Final = "X-Request-ID"
+
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+"""Nobody is to take a picture, or text of a client's, for a script."""
 
 _FORM: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -49,7 +52,9 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", own.encode("latin-1"))]
+                named = {name.lower() for name, _ in message["headers"]}
+                safe = [] if NOSNIFF[0] in named else [NOSNIFF]
+                message["headers"] = [*message["headers"], *safe, (b"x-request-id", own.encode("latin-1"))]
             await send(message)
 
         token = request_id.set(own)

@@ -1,17 +1,15 @@
-"""The formats a finished picture can be had in."""
+"""The formats a picture can be had in."""
 
-import io
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from PIL import Image
+from anyio import CapacityLimiter, to_thread
 
 from api.negotiate import first_accepted
-from core.provenance import Provenance
+from core.jobs.renditions import Rendition
 
 
 class ImageFormat(StrEnum):
@@ -40,7 +38,11 @@ ENCODINGS: Final = {
 
 THUMBNAIL: Final = Encoding("image/webp", "webp", {"quality": 80, "method": 4})
 THUMBNAIL_PIXELS: Final = 256
+SMALL: Final = Rendition("WEBP", THUMBNAIL.settings, longest=THUMBNAIL_PIXELS, described=False)
 _MOST_THUMBNAILS: Final = 512  # about ten kilobytes each
+
+AT_A_TIME: Final = 4
+"""Pictures that are read for an answer, or made into another form: each may take the memory of a large one."""
 
 
 def asked_for(name: ImageFormat | None, accept: str | None) -> ImageFormat:
@@ -51,47 +53,24 @@ def asked_for(name: ImageFormat | None, accept: str | None) -> ImageFormat:
     return by_media_type[first_accepted(accept, list(by_media_type))]
 
 
-def encode(png: bytes, wanted: ImageFormat) -> bytes:
-    """A finished picture in another format, with its colour profile and how it was made; PNG passes untouched."""
-    if wanted is ImageFormat.PNG:
-        return png
-    out = io.BytesIO()
-    made = Provenance.read(png)
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        kept = {"icc_profile": picture.info.get("icc_profile"), "exif": made.exif() if made else None}
-        settings = ENCODINGS[wanted].settings | {name: value for name, value in kept.items() if value is not None}
-        picture.convert("RGB").save(out, wanted.value, **settings)
-    return out.getvalue()
+def rendition(wanted: ImageFormat) -> Rendition | None:
+    """How a stored picture becomes one of that format; None for PNG, which it is."""
+    return None if wanted is ImageFormat.PNG else Rendition(wanted.value, ENCODINGS[wanted].settings)
 
 
-class _Thumbnails:
-    """The latest thumbnails, made once."""
+class Thumbnails:
+    """The latest thumbnails, made once. For one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, limiter: CapacityLimiter) -> None:
+        self._limiter = limiter
         self._made: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def of(self, key: Hashable, png: Callable[[], bytes]) -> bytes:
-        with self._lock:
-            if (known := self._made.get(key)) is not None:
-                self._made.move_to_end(key)
-                return known
-        made = _small(png())
-        with self._lock:
-            self._made[key] = made
-            while len(self._made) > _MOST_THUMBNAILS:
-                self._made.popitem(last=False)
+    async def of(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """What is kept by that key, or else what `make` returns, in a thread."""
+        made = self._made.pop(key, None)
+        if made is None:
+            made = await to_thread.run_sync(make, limiter=self._limiter)
+        self._made[key] = made
+        while len(self._made) > _MOST_THUMBNAILS:
+            self._made.popitem(last=False)
         return made
-
-
-thumbnail_of: Final = _Thumbnails().of
-"""`thumbnail_of(key, png)`: the picture that `png()` reads, within THUMBNAIL_PIXELS a side. Kept by key."""
-
-
-def _small(png: bytes) -> bytes:
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        small.save(out, "WEBP", **THUMBNAIL.settings)
-    return out.getvalue()

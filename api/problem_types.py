@@ -57,7 +57,7 @@ UNSUPPORTED_BODY: Final = ProblemType(
     "unsupported-body",
     415,
     "Not a body we read",
-    "The Content-Type is not one this path reads. Jobs are sent as multipart/form-data or application/json.",
+    "The Content-Type is not one this path reads. Jobs are sent as multipart/form-data or application/json, in UTF-8.",
     "text/plain is not read here; send multipart/form-data or application/json.",
 )
 PICTURE_TOO_LARGE: Final = ProblemType(
@@ -72,8 +72,24 @@ BODY_TOO_LARGE: Final = ProblemType(
     "body-too-large",
     413,
     "The request has too many bytes",
-    "The whole request body is larger than the service takes. It was not read to its end.",
+    "The whole request body is larger than the service takes. It was not read to its end. JSON may be smaller than a"
+    " form: pictures as text take more room.",
     "The body is larger than 240 MB.",
+)
+TOO_SLOW: Final = ProblemType(
+    "request-too-slow",
+    408,
+    "The request did not come in time",
+    "The rest of the body was not sent for a while, or came in too slowly. Send the request again.",
+    "The rest of the body did not come in time.",
+)
+TOO_BUSY: Final = ProblemType(
+    "too-busy",
+    503,
+    "As much is under way as can be",
+    "There are as many connections, followed jobs or bodies in memory as one API process takes. Nothing was stored;"
+    " send again after Retry-After seconds.",
+    "As many bodies are being read as fit into memory.",
 )
 JOB_NOT_FOUND: Final = ProblemType(
     "job-not-found",
@@ -101,8 +117,8 @@ QUOTA_EXCEEDED: Final = ProblemType(
     "quota-exceeded",
     429,
     "Your key may not do more at the moment",
-    "As many of your jobs are queued, or as many requests were sent within a minute, as your key allows. Nothing"
-    " was stored; send again after Retry-After seconds.",
+    "As many of your jobs are queued or followed, as many requests were sent within a minute, or as much is stored as"
+    " your key allows. Nothing was stored; send again after Retry-After seconds, or delete what you need no more.",
     "10 of your jobs are queued already, as many as may be.",
 )
 JOB_EXPIRED: Final = ProblemType(
@@ -119,6 +135,14 @@ IMAGE_NOT_FOUND: Final = ProblemType(
     "There is no such picture",
     "The id is unknown or malformed, or nothing of yours needs the picture. Upload it.",
     "There is no picture 'sha256:3c3c'; upload it first.",
+)
+IMAGE_IN_USE: Final = ProblemType(
+    "image-in-use",
+    409,
+    "A job needs the picture",
+    "A job of yours was made from the picture and is still there. Delete the job, and the picture goes with it unless"
+    " you uploaded it or another job needs it.",
+    "A job of yours needs the picture 'sha256:3c3c'; delete the job first.",
 )
 DELIVERY_NOT_FOUND: Final = ProblemType(
     "delivery-not-found",
@@ -161,7 +185,7 @@ FOREIGN_HOST: Final = ProblemType(
     "foreign-host",
     421,
     "Not a host name of this service",
-    "A service that listens on a loopback address answers only to loopback names, so that a web page cannot"
+    "A service that asks nobody for a key answers only to loopback names, so that a web page cannot"
     " reach it through a name of its own. Use localhost, or allow the name in the settings.",
     "'evil.example' is not a name of this service; use localhost.",
 )
@@ -169,7 +193,7 @@ FOREIGN_ORIGIN: Final = ProblemType(
     "foreign-origin",
     403,
     "Not an origin this service takes requests from",
-    "A web page of another origin tried to use a service that listens on a loopback address.",
+    "A web page of another origin tried to use a service that asks nobody for a key.",
     "Pages of 'https://evil.example' may not use this service.",
 )
 QUEUE_FULL: Final = ProblemType(
@@ -198,8 +222,9 @@ STORAGE_FULL: Final = ProblemType(
     "storage-full",
     507,
     "There is no room for pictures",
-    "The disk that keeps the pictures is full. Nothing was stored; try again after Retry-After seconds, by when old"
-    " results may have gone or somebody has made room.",
+    "The disk that keeps the pictures is full but for a reserve, or as much is stored as may be. Nothing was stored;"
+    " delete jobs and pictures that you need no more, or try again after Retry-After seconds, by when old results may"
+    " have gone or somebody has made room.",
     "The store of pictures is not available: the disk that keeps the pictures is full",
 )
 NOT_READY: Final = ProblemType(
@@ -231,9 +256,11 @@ TYPES: Final = (
     UNSUPPORTED_BODY,
     PICTURE_TOO_LARGE,
     BODY_TOO_LARGE,
+    TOO_SLOW,
     JOB_NOT_FOUND,
     JOB_EXPIRED,
     IMAGE_NOT_FOUND,
+    IMAGE_IN_USE,
     DELIVERY_NOT_FOUND,
     KEY_REUSED,
     KEY_IN_FLIGHT,
@@ -245,6 +272,7 @@ TYPES: Final = (
     FOREIGN_HOST,
     FOREIGN_ORIGIN,
     QUEUE_FULL,
+    TOO_BUSY,
     STORE_UNAVAILABLE,
     STORAGE_UNAVAILABLE,
     STORAGE_FULL,

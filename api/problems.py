@@ -25,11 +25,13 @@ from core.jobs.errors import (
     KeyInFlight,
     KeyReused,
     NotReadyYet,
+    PictureInUse,
     PictureNotFound,
     PictureRefused,
     QueueFull,
     QuotaExceeded,
     StoreUnavailable,
+    UnreadableRecord,
 )
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ OF_JOBS_ERROR: Final[Mapping[type[JobsError], ProblemType]] = {
     JobNotFound: types.JOB_NOT_FOUND,
     JobExpired: types.JOB_EXPIRED,
     PictureNotFound: types.IMAGE_NOT_FOUND,
+    PictureInUse: types.IMAGE_IN_USE,
     DeliveryNotFound: types.DELIVERY_NOT_FOUND,
     KeyReused: types.KEY_REUSED,
     KeyInFlight: types.KEY_IN_FLIGHT,
@@ -48,6 +51,7 @@ OF_JOBS_ERROR: Final[Mapping[type[JobsError], ProblemType]] = {
     NotReadyYet: types.NO_RESULT_YET,
     QueueFull: types.QUEUE_FULL,
     StoreUnavailable: types.STORE_UNAVAILABLE,
+    UnreadableRecord: types.INTERNAL_ERROR,
     ArtifactsUnavailable: types.STORAGE_UNAVAILABLE,
     ArtifactsFull: types.STORAGE_FULL,
 }

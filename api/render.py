@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -16,7 +16,6 @@ from core.jobs.reader import Look
 POLL_SECONDS: Final = (1, 10)
 """The least and the most that a client is asked to wait before it looks again."""
 
-FOREVER: Final = "private, max-age=31536000, immutable"
 LOOK_AGAIN: Final = "private, no-cache"
 
 LOOKED_AT: Final = tuple(name for name in Job.model_fields if name != "urls")
@@ -67,20 +66,32 @@ def etag(body: bytes) -> str:
 
 def conditional(request: Request, response: Response) -> Response:
     """The response, or 304 if the client says it has it already (RFC 9110, section 13.1.2)."""
-    known = request.headers.get("if-none-match")
-    if known is None or response.status_code != 200:
-        return response
-    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
-    if "*" not in tags and response.headers["etag"] not in tags:
+    if response.status_code != 200 or not _has(request, response.headers["etag"]):
         return response
     kept = {name: value for name, value in response.headers.items() if name in ("etag", "cache-control", "vary")}
     return Response(status_code=304, headers=kept)
 
 
-def lasting(request: Request, body: bytes, media_type: str, **headers: str) -> Response:
-    """A file that never changes."""
-    kept = {"ETag": etag(body), "Cache-Control": FOREVER, **headers}
-    return conditional(request, Response(body, headers=kept, media_type=media_type))
+async def lasting(
+    request: Request, version: str, read: Callable[[], Awaitable[bytes]], media_type: str, **headers: str
+) -> Response:
+    """A file that never changes under this version, but may be deleted: so each use of it is asked for.
+
+    It is read only for a client that does not have it.
+    """
+    kept = {"ETag": etag(version.encode()), "Cache-Control": LOOK_AGAIN, **headers}
+    if _has(request, kept["ETag"]):
+        return Response(status_code=304, headers={name: kept[name] for name in kept.keys() - {"Content-Disposition"}})
+    return Response(await read(), headers=kept, media_type=media_type)
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether the client says that it has what this tag stands for. Only GET asks so."""
+    known = request.headers.get("if-none-match")
+    if known is None or request.method != "GET":
+        return False
+    tags = [each.strip().removeprefix("W/") for each in known.split(",")]
+    return "*" in tags or tag in tags
 
 
 def _base(request: Request) -> str:

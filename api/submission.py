@@ -29,6 +29,11 @@ from core.jobs.service import Submission
 from core.jobs.spec import Source
 from core.keys import ApiKey
 
+MAX_JSON_VALUES: Final = 20_000
+"""Pictures are long texts, and everything else of a job is small. Empty arrays would take thirty times their bytes."""
+_BEFORE_VALUES: Final = (b"[", b",", b":")
+"""One of these stands before each value but the first."""
+
 _DATA_URI: Final = re.compile(r"data:(?:image/[a-z0-9.+-]+)?(?:;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
 
 
@@ -63,7 +68,14 @@ def by(sent: Submission, owner: str | None, key: ApiKey | None) -> Submission:
     """The same as sent by the holder of a key, within what it may do."""
     if key is None:
         return replace(sent, owner=owner)
-    return replace(sent, owner=owner, priorities=key.priorities, max_queued=key.queued, max_running=key.running)
+    return replace(
+        sent,
+        owner=owner,
+        priorities=key.priorities,
+        max_queued=key.queued,
+        max_running=key.running,
+        max_stored=key.stored_bytes,
+    )
 
 
 def fingerprint(sent: Submission) -> str:
@@ -76,14 +88,15 @@ def fingerprint(sent: Submission) -> str:
     return hashlib.sha256(json.dumps([pictures, rest], sort_keys=True).encode()).hexdigest()
 
 
-async def picture(request: Request) -> bytes:
-    """The one picture in a request body: a form's part `image`, or the body itself.
+async def picture(request: Request, most: int) -> bytes:
+    """The one picture in a request body: a form's part `image`, or the body itself, which is read until it is one byte
+    more than `most`.
 
     Raises Problem, as `read`.
     """
     media = _media_type(request)
     if media.startswith("image/") or media == "application/octet-stream":
-        return await request.body()
+        return await _within(request, most)
     if media != "multipart/form-data":
         raise _unsupported(media, "multipart/form-data or an image")
     async with form_parts(request, ImageForm, "an upload") as parts:
@@ -91,6 +104,15 @@ async def picture(request: Request) -> bytes:
         if not isinstance(found, bytes):
             raise invalid([FieldProblem("/image", "This is text; send a file, with a file name.")])
     return found
+
+
+async def _within(request: Request, most: int) -> bytes:
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > most:
+            break
+    return bytes(found[: most + 1])
 
 
 def _media_type(request: Request) -> str:
@@ -120,6 +142,8 @@ async def _from_form(request: Request) -> Submission:
 
 
 def _from_json(body: bytes) -> Submission:
+    if sum(map(body.count, _BEFORE_VALUES)) > MAX_JSON_VALUES:
+        raise invalid([FieldProblem("", f"This has more than {MAX_JSON_VALUES} values; a job has few.")])
     try:
         value = parse(body)
     except NotJson as error:

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from api.deps import Parts
+from fastapi import Request
+
+from api import deps
 from core.jobs.reader import Look
 
 MOST_SECONDS: Final = 60
@@ -21,10 +23,24 @@ def preferred(header: str | None) -> int | None:
     return min(MOST_SECONDS, int(found[1])) if found[1] else MOST_SECONDS
 
 
-async def until(parts: Parts, job_id: str, owner: str | None, enough: Callable[[Look], bool], seconds: float) -> Look:
-    """The job as soon as it is `enough`, or as it is when the seconds are over. Raises as JobReader.look."""
+async def until(
+    request: Request, job_id: str, owner: str | None, enough: Callable[[Look], bool], seconds: float
+) -> Look:
+    """The job as soon as it is `enough`, or as it is when the seconds are over. Raises as JobReader.look.
+
+    The seconds are over at once when as many answers are held as may be.
+    """
+    parts, clock = deps.parts(request), asyncio.get_running_loop()
+    whose = deps.owner(request)
+    deadline = clock.time() + (seconds if parts.listeners.room(whose, deps.key(request)) else 0)
+    with parts.listeners.held(whose):
+        return await _until(parts, job_id, owner, enough, deadline)
+
+
+async def _until(
+    parts: deps.Parts, job_id: str, owner: str | None, enough: Callable[[Look], bool], deadline: float
+) -> Look:
     clock = asyncio.get_running_loop()
-    deadline = clock.time() + seconds
     async with parts.events.watch(job_id) as watch:
         while True:
             watch.attend()

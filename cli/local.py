@@ -19,12 +19,16 @@ from redis.exceptions import RedisError
 
 from cli import roles
 from cli.supervisor import Say, Supervisor
+from core.relief import relieve
+from core.settings import MEGA, Settings
 
 HOST: Final = "127.0.0.1"
 SOCKET_PATH_BYTES: Final = 100
 """A unix socket's address holds 107 bytes on Linux and 103 on macOS."""
 LOCK_SECONDS: Final = 3.0
 REDIS_SECONDS: Final = 30.0
+LEAST_BYTES: Final = 16 * MEGA
+"""Redis needs some to start at all, and to write what it forgets."""
 
 
 class LocalError(Exception):
@@ -46,6 +50,7 @@ class Plan:
     data: folder of everything that lasts; one service at a time uses it.
     port: 0 for a free one.
     redis_url, artifacts: a server and a place of your own instead of those in `data`.
+    workers: so many, each with its share of the processor.
     throwaway: the service lives for a job or two: it needs no courier, and asks nobody for a key.
     """
 
@@ -54,6 +59,7 @@ class Plan:
     weights: str = "auto"
     redis_url: str | None = None
     artifacts: str | None = None
+    workers: int = 1
     throwaway: bool = False
 
 
@@ -66,6 +72,7 @@ class LocalService:
     def __init__(self, plan: Plan, say: Say) -> None:
         self.data = plan.data.resolve()
         self._plan = plan
+        self._say = say
         self._supervisor = Supervisor(say)
         self._scratch: Path | None = None
         self._lock = -1
@@ -126,17 +133,37 @@ class LocalService:
         self.url = f"http://{HOST}:{self._listener.getsockname()[1]}"
         self.data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_folder(self.data)
+        artifacts = self._plan.artifacts or str(self.data / "artifacts")
+        self._make_room(Settings(artifacts=artifacts))
         env: dict[str, str | None] = {
             "STRATA_REDIS_URL": self._plan.redis_url or self._embedded_redis(),
-            "STRATA_ARTIFACTS": self._plan.artifacts or str(self.data / "artifacts"),
+            "STRATA_ARTIFACTS": artifacts,
             "STRATA_WEIGHTS": self._plan.weights,
         }
         if self._plan.throwaway:
             env |= {"STRATA_KEYS": None, "STRATA_KEYS_FILE": None}
-        self._supervisor.start(roles.api(self._listener.fileno(), env))
-        self._supervisor.start(roles.worker(env))
+        self._supervisor.start(roles.api(self._listener.fileno(), Settings().connections, env))
+        for number in range(1, self._plan.workers + 1):
+            self._supervisor.start(roles.worker(env | _share_of_the_processor(self._plan.workers), number))
         if not self._plan.throwaway:
             self._supervisor.start(roles.courier(env))
+
+    def _make_room(self, settings: Settings) -> None:
+        """A full disk is said to be one, and relieved of what has had its time: Redis does not start on it."""
+        if (relief := relieve(settings)) is not None:
+            freed, free = relief.megabytes
+            self._say(
+                roles.DISK,
+                f"{free:,.0f} MB are free, less than STRATA_RESERVE_BYTES ({settings.reserve_bytes / MEGA:,.0f} MB):"
+                f" no new pictures are taken. {freed:,.0f} MB of what had had its time were removed.",
+            )
+        free_bytes = shutil.disk_usage(self.data).free
+        if free_bytes < LEAST_BYTES and self._plan.redis_url is None:
+            raise LocalError(
+                f"The disk of {self.data} has {free_bytes / MEGA:.1f} MB free, too little for Redis to write its file;"
+                f" all that had had its time was removed already. Make room: results are in {settings.artifacts}/jobs,"
+                " the oldest first to go."
+            )
 
     def _embedded_redis(self) -> str:
         folder, address = self.data / "redis", self._socket_path()
@@ -165,6 +192,13 @@ class LocalService:
                         folder = self.data / "redis"
                         raise LocalError(f"The embedded Redis does not start in {folder}: {error}") from error
                 time.sleep(0.02)
+
+
+def _share_of_the_processor(workers: int) -> dict[str, str | None]:
+    """What a worker is told that has neighbours, unless threads were chosen; see worker.threads."""
+    if workers == 1 or Settings().threads:
+        return {}
+    return {"STRATA_THREADS": str(max(1, (os.cpu_count() or 1) // workers))}
 
 
 def _listen(port: int) -> socket.socket:

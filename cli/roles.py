@@ -13,11 +13,17 @@ STYLIZE_QUEUES: Final = "stylize.high,stylize.normal,stylize.low"
 COURIER_QUEUES: Final = "webhooks,upkeep"
 COURIER_SLOTS: Final = 3
 """A round of callbacks that ends, the one after it, and upkeep: a slow receiver keeps nothing from being tidied."""
+CONNECTION: Final = "api.server:BoundedConnection"
+"""uvicorn's protocol, within bounds of ours."""
 REDIS_DURABLE: Final = (
     *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     *("--maxmemory-policy", "noeviction"),
 )
 """Jobs are few and dear: an accepted one is on disk before its client hears of it, and never evicted."""
+
+
+DISK: Final = Role("disk", (), colour="red")
+"""No process: what is said of the disk that all of them write to."""
 
 
 def redis(folder: Path, socket: Path, lock: int) -> Role:
@@ -35,9 +41,15 @@ def redis(folder: Path, socket: Path, lock: int) -> Role:
     return Role("redis", argv, colour="magenta", pass_fds=(lock,))
 
 
-def api(listener: int, env: Environment) -> Role:
-    """The HTTP server on a socket that is already listening: while it restarts, clients wait in line."""
-    argv = (_script("uvicorn"), "api.app:create_app", "--factory", "--fd", str(listener), "--no-access-log")
+def api(listener: int, connections: int, env: Environment) -> Role:
+    """The HTTP server on a socket that is already listening: while it restarts, clients wait in line.
+
+    connections: so many at a time; more are told to come back.
+    """
+    argv = (
+        *(_script("uvicorn"), "api.app:create_app", "--factory", "--fd", str(listener), "--no-access-log"),
+        *("--http", CONNECTION, "--limit-concurrency", str(connections)),
+    )
     return Role(
         "api",
         argv,
@@ -48,10 +60,14 @@ def api(listener: int, env: Environment) -> Role:
     )
 
 
-def worker(env: Environment) -> Role:
-    """One Celery worker; each of its children holds a warm network, one for each card or one on the CPU."""
+def worker(env: Environment, number: int = 1) -> Role:
+    """One Celery worker; each of its children holds a warm network, one for each card or one on the CPU.
+
+    number: its own among several, from 1.
+    """
     # It finishes a short job and puts a long one aside; only a step that takes very long is cut off.
-    return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(15.0, 5.0))
+    name = "worker" if number == 1 else f"worker{number}"
+    return _celery(name, worker_command("INFO", name), env, colour="yellow", grace=(15.0, 5.0))
 
 
 def courier(env: Environment) -> Role:
@@ -71,9 +87,9 @@ def _celery(name: str, argv: tuple[str, ...], env: Environment, *, colour: str, 
     )
 
 
-def worker_command(log_level: str) -> tuple[str, ...]:
-    """How a worker is started, wherever it runs."""
-    return _celery_command("worker", "worker.app:app", STYLIZE_QUEUES, log_level)
+def worker_command(log_level: str, name: str = "worker") -> tuple[str, ...]:
+    """How a worker is started, wherever it runs. name: no two of a machine have the same."""
+    return _celery_command(name, "worker.app:app", STYLIZE_QUEUES, log_level)
 
 
 def courier_command(log_level: str) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ def api(
     ] = False,
 ) -> None:
     """Run the HTTP server."""
-    if not (Settings().known_keys().asked_for or is_loopback(host) or without_keys):
+    settings = Settings()
+    if not (settings.known_keys().asked_for or is_loopback(host) or without_keys):
         show.error(
             f"{host} can be reached from other machines, and nobody would be asked for a key. Make one with"
             " `strata keys new NAME --file keys.toml` and set STRATA_KEYS_FILE=keys.toml; or listen on 127.0.0.1"
@@ -33,6 +34,8 @@ def api(
     uvicorn.run(
         "api.app:create_app",
         factory=True,
+        http=roles.CONNECTION,
+        limit_concurrency=settings.connections,
         host=host,
         port=port,
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -16,7 +16,7 @@ from core.settings import Settings
 
 DEFAULT_PORT: Final = 8000
 SLOW_SECONDS: Final = 30.0
-PREFIX_WIDTH: Final = 7
+PREFIX_WIDTH: Final = 8
 
 Weights = Annotated[
     str | None,
@@ -31,6 +31,9 @@ def up(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 for a free one.")] = DEFAULT_PORT,
     data: Annotated[Path, typer.Option(file_okay=False, help="Folder of everything that lasts.")] = Path(".strata"),
     weights: Weights = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="How many paint at a time, each with its share of the cores.")
+    ] = 1,
 ) -> None:
     """Start Redis, API, worker and courier here, and keep them running until Ctrl-C."""
     settings = Settings()
@@ -41,6 +44,7 @@ def up(
         weights=weights or settings.weights,
         redis_url=settings.redis_url if "redis_url" in given else None,
         artifacts=settings.artifacts if "artifacts" in given else None,
+        workers=workers,
     )
     console = Console(soft_wrap=True, highlight=False)
 

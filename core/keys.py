@@ -38,6 +38,8 @@ class ApiKey(BaseModel):
     running: Most = Field(None, description="Jobs at work at a time; more wait in the queue.")
     queued: Most = Field(None, description="Jobs in the queue at a time; more are refused.")
     requests_per_minute: Most = Field(None, description="More are refused.")
+    streams: Most = Field(None, description="Jobs followed, and looks that wait, at a time in each API process.")
+    stored_bytes: Most = Field(None, description="Bytes of pictures, sent and painted, that are kept at a time.")
     priorities: tuple[Priority, ...] = Field(tuple(Priority), min_length=1, description="Those a job may ask for.")
 
 

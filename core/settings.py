@@ -1,6 +1,7 @@
 """Every setting of every role, from `STRATA_*` variables. Read at the composition roots only."""
 
 import os
+import resource
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from core.engine.options import MAX_STYLES
 from core.keys import ApiKey, KeyName, Keys
 
 MEGA = 1_000_000
+
+_OWN_DESCRIPTORS = 192
+_FEWEST_CONNECTIONS = 16
 
 
 def _hub_checkpoints() -> Path:
@@ -41,8 +45,8 @@ class Settings(BaseSettings):
 
     allowed_hosts: str = Field(
         "",
-        description="Host names, separated by commas, that the API answers to when it listens on loopback, beside"
-        " the loopback ones: those of a proxy on the same machine.",
+        description="Host names, separated by commas, that the API answers to without keys, beside the loopback ones:"
+        " those of a proxy, or of its container; * for all of them.",
     )
 
     keys: dict[KeyName, ApiKey] = Field(
@@ -65,6 +69,15 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(gt=0)] = Field(
         240 * MEGA, description="A whole request: nine pictures of the largest size, and some text."
     )
+    max_json_bytes: Annotated[int, Field(gt=0)] = Field(
+        70 * MEGA, description="A request in JSON: two pictures of the largest size in base64, and some text."
+    )
+    bodies_bytes: Annotated[int, Field(gt=0)] = Field(
+        500 * MEGA, description="Bodies in memory at a time in each API process; more are refused with 503."
+    )
+    max_connections: Annotated[int, Field(gt=0)] = Field(
+        1000, description="Connections to each API process, as far as it has descriptors; more are refused with 503."
+    )
     max_queued: Annotated[int, Field(gt=0)] = 1000
     decode_seconds: Annotated[float, Field(gt=0)] = Field(
         20.0, description="A picture that takes longer to decode is refused."
@@ -83,6 +96,14 @@ class Settings(BaseSettings):
         5.0, description="A worker told to end hands its job back unless it can finish it within this time."
     )
     result_days: Annotated[float, Field(gt=0)] = 7
+    max_stored_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="Bytes of pictures, sent and painted, that are kept at a time; 0 for as many as the disk takes."
+    )
+    reserve_bytes: Annotated[int, Field(ge=0)] = Field(
+        500 * MEGA,
+        description="Of the disk that keeps the pictures: so much stays free for Redis. Beyond it no picture is taken,"
+        " and beyond half of it no result.",
+    )
 
     egress_allow_loopback: bool = Field(
         False,
@@ -120,6 +141,17 @@ class Settings(BaseSettings):
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         return tuple(origin.rstrip("/") for origin in _listed(self.cors_origins))
+
+    @property
+    def connections(self) -> int:
+        """To one API process at a time: within what its own files and connections leave of its descriptors."""
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return max(_FEWEST_CONNECTIONS, min(self.max_connections, descriptors - _OWN_DESCRIPTORS))
+
+    @property
+    def streams(self) -> int:
+        """Answers that one API process holds open at a time: others must still get through."""
+        return self.connections // 2
 
     def known_keys(self) -> Keys:
         """Those of the environment and of the file. Raises KeysError."""

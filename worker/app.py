@@ -12,13 +12,13 @@ from celery.signals import celeryd_init, setup_logging, worker_process_init, wor
 
 from core import logs
 from core.jobs.errors import StoreUnavailable
-from core.jobs.queue import STYLIZE_TASK, make_celery, ring
+from core.jobs.queue import STYLIZE_TASK, let_next_in, make_celery, ring
 from core.jobs.record import JobRecord
-from core.jobs.service import let_next_in
 from core.settings import Settings
 from worker.cards import Slots, prepare_child, slots
 from worker.drain import Drain
 from worker.sweep import Sweep
+from worker.threads import give_way
 
 if TYPE_CHECKING:
     from worker.workshop import Workshop
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 settings = Settings()
+give_way(settings.threads)
 app = make_celery(settings)
 app.steps["consumer"].add(Sweep)
 drain = Drain()
@@ -81,13 +82,14 @@ def _opened() -> "Workshop":
 
 @app.task(name=STYLIZE_TASK)  # type: ignore[untyped-decorator]
 def stylize(job_id: str) -> None:
-    """Carry out the queued job of this id; anything else is no work for us."""
-    from worker.stylize import carry_out  # imports torch
+    """Carry out the first job that waits: the id only says for which one was rung."""
+    from worker.stylize import carry_out_next  # imports torch
 
     logs.job_id.set(job_id)
     workshop = _opened()
-    carried = carry_out(job_id, workshop)
+    carried = carry_out_next(workshop)
     if carried is None:
+        log.info("job %s was rung for, and no job is to be had; nothing to do", job_id)
         return
     if carried.handed_back:
         _ring_again(carried.record)

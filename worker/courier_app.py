@@ -18,6 +18,7 @@ from core import logs
 from core.jobs.egress import Egress
 from core.jobs.errors import ArtifactsUnavailable, StoreUnavailable
 from core.jobs.queue import DELIVER_TASK, EXPIRE_TASK, RECONCILE_TASK, TIDY_TASK, CourierQueue, make_celery
+from core.relief import relieve
 from core.settings import Settings
 from worker.courier import Courier
 from worker.reconcile import Reconciler
@@ -35,6 +36,7 @@ BELLS: Final = (
 """Each task, its queue, and every how many seconds it is run."""
 
 _TASK_SECONDS: Final = 600
+_RELIEF_SECONDS: Final = 60.0
 _FORGOTTEN_SECONDS: Final = 60
 """A bell that no courier has heard for so long is of no use any more."""
 
@@ -66,6 +68,7 @@ class Ticker(bootsteps.StartStopStep):  # type: ignore[misc]
         self._over.set()
 
     def _tick(self, celery: Any) -> None:
+        relief = _Relief()
         due = dict.fromkeys(BELLS, monotonic())
         while not self._over.wait(max(0.0, min(due.values()) - monotonic())):
             for bell in [bell for bell, at in due.items() if at <= monotonic()]:
@@ -75,6 +78,22 @@ class Ticker(bootsteps.StartStopStep):  # type: ignore[misc]
                     celery.send_task(task, queue=queue, expires=_FORGOTTEN_SECONDS, retry=False)
                 except OperationalError as error:
                     log.warning("%s was not rung for: %s", task, error)
+                    relief.when_due()
+
+
+class _Relief:
+    """While Redis is away nothing expires: a disk that is nearly full is looked after all the same."""
+
+    def __init__(self) -> None:
+        self._due = monotonic()
+
+    def when_due(self) -> None:
+        """Once a minute at most."""
+        if monotonic() < self._due:
+            return
+        self._due = monotonic() + _RELIEF_SECONDS
+        if (made := relieve(settings)) is not None:
+            log.warning("the disk is nearly full: %.0f MB freed, %.0f MB free", *made.megabytes)
 
 
 app.steps["worker"].add(Ticker)

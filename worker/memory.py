@@ -17,10 +17,13 @@ _RESET_PEAK: Final = "5"  # proc_pid_clear_refs(5): resets the peak resident set
 
 
 class PeakMemory:
-    """The peak between `with` and its end: of the device's memory on CUDA, else of this process."""
+    """The peak between `with` and its end: of the device's memory on CUDA, else of this process, beyond what that held
+    before.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._held = 0
         self.peak_bytes: int | None = None
 
     def __enter__(self) -> Self:
@@ -29,12 +32,13 @@ class PeakMemory:
         else:
             with contextlib.suppress(OSError):  # Linux only; elsewhere the peak is the process's life
                 Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+            self._held = resident_bytes()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.peak_bytes = peak_bytes(self._device)
+        self.peak_bytes = max(0, peak_bytes(self._device) - self._held)
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -74,8 +78,20 @@ def predicted_bytes(record: JobRecord, studio: Studio) -> int | None:
         return None
 
 
-def _peak_resident() -> int:
+def resident_bytes() -> int:
+    """Of this process at this moment; 0 where that is not told."""
+    return _resident("VmRSS") or 0
+
+
+def _resident(what: str) -> int | None:
+    """Bytes, by the name that Linux has for it (proc_pid_status(5)); None elsewhere."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+        return int(next(line for line in lines if line.startswith(what)).split()[1]) * 1024
+    return None
+
+
+def _peak_resident() -> int:
+    if (peak := _resident("VmHWM")) is not None:
+        return peak
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

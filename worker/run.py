@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -16,8 +16,10 @@ from core.jobs.artifacts import PREVIEW, ArtifactStore
 from core.jobs.errors import ArtifactsUnavailable, StoreUnavailable
 from core.jobs.record import JobLosses, JobProgress, JobRecord
 from core.jobs.store import JobStore, Verdict
+from core.jobs.transitions import OVERTIME_SECONDS
 from worker.checkpoints import Checkpoints
 from worker.drain import Drain
+from worker.watchdog import put_off, watchdog
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ _PREVIEW_QUALITY: Final = 85
 _NO_PREVIEW_SECONDS: Final = 30.0
 _RENEWALS_PER_LEASE: Final = 3
 
+
+PATIENCE_SECONDS: Final = OVERTIME_SECONDS + 60.0
+"""Longer than until the reconciler says of a job that its run was late."""
 
 STORAGE_SECONDS: Final = 120.0
 """A run whose pictures cannot be read or written for so long has failed."""
@@ -55,10 +60,20 @@ class Run:
     """Holds the lease from `with` to its end, also while one evaluation takes longer than the lease."""
 
     def __init__(
-        self, record: JobRecord, store: JobStore, artifacts: ArtifactStore, lease_seconds: float, drain: Drain
+        self,
+        record: JobRecord,
+        store: JobStore,
+        artifacts: ArtifactStore,
+        lease_seconds: float,
+        drain: Drain,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
+        """patience_seconds: beyond its deadline, or once told to stop, a run that does not end hangs; this process is
+        then ended.
+        """
         self.record = record
         self.seconds_to_first_iteration: float | None = None
+        self.stored_bytes = 0
         self._store = store
         self._artifacts = artifacts
         self._lease_seconds = lease_seconds
@@ -69,10 +84,13 @@ class Run:
         self._first: _First | None = None
         self._seconds_per_pixel: float | None = None
         self._told = self._shown = float("-inf")
+        self._patience = patience_seconds
+        self._watchdog = ExitStack()
         self._over = Event()
         self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
+        self._watchdog.enter_context(watchdog(self.record.options.timeout_seconds + self._patience))
         self._keeper.start()
         return self
 
@@ -81,6 +99,7 @@ class Run:
     ) -> None:
         self._over.set()
         self._keeper.join()
+        self._watchdog.close()
 
     def let_go(self) -> None:
         """End the lease now, after `with`: the job is taken from this run as from one that is gone, which counts as an
@@ -153,9 +172,18 @@ class Run:
             # Every write is fenced by the attempt, so working on can do no harm.
             log.warning("job %s: the lease was not renewed: %s", self.record.id, error)
             return self._verdict
+        if self._verdict is Verdict.GO_ON and told is not Verdict.GO_ON:
+            log.info("job %s attempt %d: told to stop: %s", self.record.id, self.record.attempt, told)
+            self._bring_forward()
         if self._verdict is Verdict.GO_ON or told is Verdict.LOST:
             self._verdict = told
         return self._verdict
+
+    def _bring_forward(self) -> None:
+        """A run that is told to stop has no more than its patience left."""
+        left = self.record.options.timeout_seconds - (monotonic() - self._claimed)
+        if left > 0:
+            put_off(self._patience)
 
     def _keep_lease(self) -> None:
         while not self._over.wait(self._lease_seconds / _RENEWALS_PER_LEASE):

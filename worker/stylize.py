@@ -1,33 +1,31 @@
 """The way of a job: claim, load, stylize, measure, save, finish."""
 
-import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
-from core.engine.errors import CheckpointError, PictureError
+from core import logs
+from core.engine.errors import CheckpointError
 from core.engine.faults import is_device_fault, ran_out_of_memory
 from core.engine.metrics import measure
 from core.engine.network import Network
-from core.engine.pixels import to_tensor
 from core.engine.progress import Ended, Outcome
 from core.engine.shares import blend_weights
 from core.engine.stylize import stylize
-from core.jobs.artifacts import CHECKPOINT, LOSSES, RESULT, ArtifactStore, left_for_upkeep
-from core.jobs.errors import ArtifactsUnavailable
+from core.jobs.artifacts import LOSSES, RESULT, ArtifactStore, left_for_upkeep
+from core.jobs.errors import ArtifactsUnavailable, UnreadableRecord
 from core.jobs.record import JobError, JobMetrics, JobProgress, JobRecord, JobStatus
 from core.jobs.store import Verdict
 from core.provenance import Provenance
+from worker import inputs
 from worker.checkpoints import Checkpoints
 from worker.failures import UNEXPECTED, failure, shortage
+from worker.leftovers import clear_up, discard
 from worker.memory import PeakMemory, peak_bytes, predicted_bytes, taken_by_others
 from worker.output import png, png16
 from worker.run import PutAside, Run, job_losses
@@ -65,12 +63,29 @@ class Carried:
 
 
 def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
-    """Carry out a queued job to its terminal state, unless this worker is to end; None for one not to be had."""
+    """Carry out this queued job to its terminal state, unless this worker is to end; None for one not to be had."""
+    return _carried(workshop, lambda: workshop.store.claim(job_id, workshop.lease_seconds))
+
+
+def carry_out_next(workshop: Workshop) -> Carried | None:
+    """The same for the first job of the queue that may be had; None if there is none.
+
+    Messages come in the order in which they were sent; jobs that wait again, as after a worker's death, are older.
+    """
+    return _carried(workshop, lambda: workshop.store.claim_next(workshop.lease_seconds))
+
+
+def _carried(workshop: Workshop, claim: Callable[[], JobRecord | None]) -> Carried | None:
     store, artifacts = workshop.store, workshop.artifacts
-    record = store.claim(job_id, workshop.lease_seconds)
-    if record is None:
-        log.info("job %s is not queued, or not yet to be had; nothing to do", job_id)
+    try:
+        record = claim()
+    except UnreadableRecord as error:
+        log.error("%s It has failed.", error)
+        store.finish(error.job_id, error.attempt, JobStatus.FAILED, error=UNEXPECTED)
         return None
+    if record is None:
+        return None
+    logs.job_id.set(record.id)
     with Run(record, store, artifacts, workshop.lease_seconds, workshop.drain) as run:
         try:
             ending = _ending(run, workshop)
@@ -79,19 +94,16 @@ def carry_out(job_id: str, workshop: Workshop) -> Carried | None:
             log.info("job %s attempt %d: %s", record.id, record.attempt, "handed back" if back else "lost")
             return Carried(record, handed_back=back)
         if ending is not None:
-            held = run.insist(partial(store.finish, record.id, record.attempt, ending.status, **ending.fields))
+            finish = partial(store.finish, record.id, record.attempt, ending.status, stored_bytes=run.stored_bytes)
+            held = run.insist(partial(finish, **ending.fields))
     if ending is None:
         run.let_go()
         return Carried(record, unfit=True)
     with left_for_upkeep(f"what job {record.id} no longer needs"):
         if held:
-            artifacts.delete_output(record.id, CHECKPOINT)
-            if ending.status is not JobStatus.SUCCEEDED:  # canceled just when its picture was written
-                artifacts.delete_output(record.id, RESULT)
-            for earlier in range(1, record.attempt):  # one that died between its picture and its end left that
-                artifacts.delete_attempt(record.id, earlier)
+            clear_up(record, ending.status, artifacts)
         else:
-            artifacts.delete_attempt(record.id, record.attempt)
+            discard(record, store, artifacts)
     log.info("job %s attempt %d: %s", record.id, record.attempt, ending.status if held else "lost, discarded")
     return Carried(record, unfit=ending.unfit)
 
@@ -128,7 +140,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
     with PeakMemory(studio.device) as memory:
         model = studio.model(record.options)
         content, *styles = run.stored(
-            lambda: [_picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
+            lambda: [inputs.picture(artifacts, picture.id) for picture in (record.content, *record.styles)]
         )
         checkpoints = Checkpoints(record, artifacts, model.network.id, workshop.checkpoint_seconds, workshop.pace)
         outcome = _drawn(run, checkpoints, content, styles, model.network, workshop)
@@ -141,7 +153,7 @@ def _worked(run: Run, workshop: Workshop) -> Ending:
         blend = blend_weights(record.options, len(styles))
         measures = measure(
             *(content, styles, blend, outcome.picture, model.measuring, studio.lpips),
-            ids=_ids(record),
+            ids=inputs.ids(record),
             targets=studio.targets,
             color=record.options.color,
         )
@@ -187,10 +199,10 @@ def _drawn(
         record.options,
         network,
         run.on_progress,
-        init=run.stored(partial(_picture, artifacts, record.init_image.id)) if record.init_image else None,
-        labels=run.stored(partial(_labels, artifacts, record.mask.id)) if record.mask else None,
+        init=run.stored(partial(inputs.picture, artifacts, record.init_image.id)) if record.init_image else None,
+        labels=run.stored(partial(inputs.labels, artifacts, record.mask.id)) if record.mask else None,
         memory_bytes=workshop.studio.memory_bytes,
-        ids=_ids(record),
+        ids=inputs.ids(record),
         targets=workshop.studio.targets,
         graphs=workshop.studio.graphs,
         on_checkpoint=lambda take: run.on_checkpoint(take, checkpoints),
@@ -211,6 +223,7 @@ def _drawn(
 
 def _keep(run: Run, artifacts: ArtifactStore, name: str, data: bytes) -> None:
     run.stored(lambda: artifacts.put_output(run.record.id, run.record.attempt, name, data))
+    run.stored_bytes += len(data)
 
 
 def _late(record: JobRecord, outcome: Outcome) -> Ending:
@@ -242,24 +255,6 @@ def _progress(
         eta_seconds=eta_seconds,
         losses=job_losses(outcome.losses[-1]) if outcome.losses else None,
     )
-
-
-def _labels(artifacts: ArtifactStore, picture_id: str) -> Tensor:
-    """A label map as (H, W) integers. Raises PictureError for a picture that is none."""
-    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
-        if image.mode != "L":
-            raise PictureError("the mask given by its id is not the mask of an earlier job")
-        return torch.from_numpy(np.array(image)).long()
-
-
-def _ids(record: JobRecord) -> tuple[str, ...]:
-    """Content and styles, by their hashes."""
-    return (record.content.id, *(style.id for style in record.styles))
-
-
-def _picture(artifacts: ArtifactStore, picture_id: str) -> Tensor:
-    with Image.open(io.BytesIO(artifacts.input(picture_id)), formats=("PNG",)) as image:
-        return to_tensor(image)
 
 
 def _provenance(record: JobRecord, model: Model) -> Provenance:

@@ -64,7 +64,7 @@ class Workshop:
         return cls(
             studio=studio,
             store=store,
-            artifacts=open_artifacts(settings.artifacts),
+            artifacts=open_artifacts(settings.artifacts, reserve_bytes=settings.reserve_bytes),
             lease_seconds=settings.lease_seconds,
             checkpoint_seconds=settings.checkpoint_seconds,
             drain=drain,

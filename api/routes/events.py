@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import problem_types as types
-from api.deps import JobId, Parts, owner, parts
+from api.deps import JobId, Parts, key, owner, parts
 from api.openapi import Responses, problems
 from core.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from core.jobs.events import BEGINNING, Watch, is_event_id
@@ -64,7 +64,8 @@ _RESPONSES: Final[Responses] = {
     operation_id="streamJobEvents",
     response_class=Response,
     response_description="A stream of Server-Sent Events, ending after the terminal status.",
-    responses=_RESPONSES | problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.STORE_UNAVAILABLE),
+    responses=_RESPONSES
+    | problems(types.JOB_NOT_FOUND, types.JOB_EXPIRED, types.QUOTA_EXCEEDED, types.TOO_BUSY, types.STORE_UNAVAILABLE),
 )
 async def events(
     request: Request,
@@ -84,6 +85,7 @@ async def events(
         async with own.events.watch(job_id) as watch:
             if not await watch.read(after):
                 return Response(status_code=204)
+    own.listeners.expect_room(whose, key(request))
     return _Stream(
         _said(own, job_id, look, after),
         ping=PING_SECONDS,
@@ -99,8 +101,10 @@ class _Stream(EventSourceResponse):
     """Events for a client that may have gone to sleep."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
         try:
-            await super().__call__(scope, receive, send)
+            with parts(request).listeners.held(owner(request)):
+                await super().__call__(scope, receive, send)
         except SendTimeoutError:  # returning unfinished makes the server close the connection
             log.info("a client of %s took nothing for %g s and is let go", scope["path"], _STUCK_SECONDS)
 

@@ -1,5 +1,6 @@
 """Pictures: upload once, use in many jobs."""
 
+from functools import partial
 from typing import Final
 
 from anyio import to_thread
@@ -9,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 from api import examples, render, submission
 from api import problem_types as types
 from api.answers import Image, ImageUrls, UploadedImage
-from api.deps import ImageId, Owner, Service, owner, parts
+from api.deps import ImageId, Owner, Service, key, owner, parts
 from api.openapi import UNCHANGED, binary, problems, shown, upload_of
-from api.pictures import THUMBNAIL, thumbnail_of
+from api.pictures import SMALL, THUMBNAIL
 from api.requests import ImageForm
 from core.jobs.record import Picture
 
@@ -21,7 +22,9 @@ _ABOUT_ONE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE)
 _OF_ITS_FILE: Final = problems(types.IMAGE_NOT_FOUND, types.STORE_UNAVAILABLE, types.STORAGE_UNAVAILABLE)
 
 
-_TO_THE_PICTURE: Final = {name: {"image_id": "/id"} for name in ("getImage", "getImageFile", "getImageThumbnail")}
+_TO_THE_PICTURE: Final = {
+    name: {"image_id": "/id"} for name in ("getImage", "getImageFile", "getImageThumbnail", "deleteImage")
+}
 
 
 @router.post(
@@ -39,6 +42,9 @@ _TO_THE_PICTURE: Final = {name: {"image_id": "/id"} for name in ("getImage", "ge
         types.UNSUPPORTED_BODY,
         types.PICTURE_TOO_LARGE,
         types.BODY_TOO_LARGE,
+        types.TOO_SLOW,
+        types.TOO_BUSY,
+        types.QUOTA_EXCEEDED,
         types.STORE_UNAVAILABLE,
         types.STORAGE_UNAVAILABLE,
         types.STORAGE_FULL,
@@ -47,8 +53,11 @@ _TO_THE_PICTURE: Final = {name: {"image_id": "/id"} for name in ("getImage", "ge
 )
 async def upload(request: Request) -> Response:
     """Send a picture once, as a form or as the body itself. The same picture again has the same id."""
-    own, data = parts(request), await submission.picture(request)
-    kept = await to_thread.run_sync(own.service.upload, data, "/image", owner(request), limiter=own.submitting)
+    own = parts(request)
+    data = await submission.picture(request, own.service.max_picture_bytes)
+    limits = key(request)
+    most = None if limits is None else limits.stored_bytes
+    kept = await to_thread.run_sync(own.service.upload, data, "/image", owner(request), most, limiter=own.submitting)
     shown_as = _shown(request, kept.picture)
     made = UploadedImage(**shown_as.model_dump(), expires_at=kept.expires_at)
     return JSONResponse(made.model_dump(mode="json"), 201, {"Location": shown_as.urls.self})
@@ -75,9 +84,12 @@ def look(request: Request, service: Service, whose: Owner, image_id: ImageId) ->
     response_description="The picture as jobs use it.",
     responses=binary(200, "image/png") | UNCHANGED | _OF_ITS_FILE,
 )
-def file(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
+async def file(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture as jobs use it: upright, in sRGB, without metadata; PNG."""
-    return render.lasting(request, service.picture_png(image_id, whose), "image/png")
+    own = parts(request)
+    await to_thread.run_sync(service.picture, image_id, whose)
+    read = partial(to_thread.run_sync, service.picture_png, image_id, whose, limiter=own.rendering)
+    return await render.lasting(request, image_id, read, "image/png")
 
 
 @router.get(
@@ -88,11 +100,27 @@ def file(request: Request, service: Service, whose: Owner, image_id: ImageId) ->
     response_description="The picture, small.",
     responses=binary(200, THUMBNAIL.media_type) | UNCHANGED | _OF_ITS_FILE,
 )
-def thumbnail(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
+async def thumbnail(request: Request, service: Service, whose: Owner, image_id: ImageId) -> Response:
     """The picture within 256 x 256 pixels, for lists."""
-    service.picture(image_id, whose)
-    body = thumbnail_of(image_id, lambda: service.picture_png(image_id, whose))
-    return render.lasting(request, body, THUMBNAIL.media_type)
+    own = parts(request)
+    await to_thread.run_sync(service.picture, image_id, whose)
+    read = partial(own.thumbnails.of, image_id, lambda: service.rendered(service.picture_png(image_id, whose), SMALL))
+    return await render.lasting(request, f"{image_id} thumbnail", read, THUMBNAIL.media_type)
+
+
+@router.delete(
+    "/{image_id}",
+    status_code=204,
+    summary="Delete a picture",
+    operation_id="deleteImage",
+    response_class=Response,
+    response_description="It is gone.",
+    responses=problems(types.IMAGE_NOT_FOUND, types.IMAGE_IN_USE, types.STORE_UNAVAILABLE),
+)
+async def delete(service: Service, whose: Owner, image_id: ImageId) -> Response:
+    """Remove a picture that you uploaded and that no job of yours needs. It no longer counts as stored by you."""
+    await to_thread.run_sync(service.delete_picture, image_id, whose)
+    return Response(status_code=204)
 
 
 def _shown(request: Request, picture: Picture) -> Image:

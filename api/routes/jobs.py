@@ -92,7 +92,7 @@ async def look(
     now = await own.reader.look(job_id, whose)
     if wait and not now.finished:
         then = now.status
-        now = await waiting.until(own, job_id, whose, lambda look: look.status is not then, wait)
+        now = await waiting.until(request, job_id, whose, lambda look: look.status is not then, wait)
     return render.job(request, job_id, now)
 
 

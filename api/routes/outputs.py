@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -11,10 +12,10 @@ from starlette.responses import Response
 from api import examples, render, table
 from api import problem_types as types
 from api.answers import LossPoint
-from api.deps import JobId, Owner, Service
+from api.deps import JobId, Owner, Service, parts
 from api.negotiate import preferred
 from api.openapi import UNCHANGED, binary, problems, shown
-from api.pictures import ENCODINGS, THUMBNAIL, ImageFormat, asked_for, encode, thumbnail_of
+from api.pictures import ENCODINGS, SMALL, THUMBNAIL, ImageFormat, asked_for, rendition
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -39,7 +40,7 @@ _FORMAT: Final = Query(alias="format", description="PNG, unless said otherwise h
     | _ABOUT_A_PART
     | problems(types.INVALID_REQUEST),
 )
-def image(
+async def image(
     request: Request,
     service: Service,
     whose: Owner,
@@ -47,11 +48,22 @@ def image(
     wanted: Annotated[ImageFormat | None, _FORMAT] = None,
 ) -> Response:
     """The finished picture: PNG by default, and only then without loss. It never changes."""
-    chosen = asked_for(wanted, request.headers.get("accept"))
-    encoding = ENCODINGS[chosen]
-    body = encode(service.image(job_id, whose), chosen)
+    own, chosen = parts(request), asked_for(wanted, request.headers.get("accept"))
+    encoding, how = ENCODINGS[chosen], rendition(chosen)
+
+    def made() -> bytes:
+        png = service.image(job_id, whose)
+        return png if how is None else service.rendered(png, how)
+
+    record = await to_thread.run_sync(service.finished, job_id, whose)
     name = f'inline; filename="strata-{job_id}.{encoding.suffix}"'
-    return render.lasting(request, body, encoding.media_type, **{"Vary": "Accept", "Content-Disposition": name})
+    return await render.lasting(
+        request,
+        f"{job_id} {record.attempt} {chosen}",
+        partial(to_thread.run_sync, made, limiter=own.rendering),
+        encoding.media_type,
+        **{"Vary": "Accept", "Content-Disposition": name},
+    )
 
 
 @router.get(
@@ -62,11 +74,12 @@ def image(
     response_description="The finished picture, small.",
     responses=binary(200, THUMBNAIL.media_type) | UNCHANGED | _ABOUT_A_PART,
 )
-def thumbnail(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
+async def thumbnail(request: Request, service: Service, whose: Owner, job_id: JobId) -> Response:
     """The finished picture within 256 x 256 pixels, for lists."""
-    record = service.get(job_id, whose)
-    body = thumbnail_of((job_id, record.attempt, record.status), lambda: service.image(job_id, whose))
-    return render.lasting(request, body, THUMBNAIL.media_type)
+    own, record = parts(request), await to_thread.run_sync(service.finished, job_id, whose)
+    version = f"{job_id} {record.attempt} thumbnail"
+    read = partial(own.thumbnails.of, version, lambda: service.rendered(service.image(job_id, whose), SMALL))
+    return await render.lasting(request, version, read, THUMBNAIL.media_type)
 
 
 @router.get(

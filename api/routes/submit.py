@@ -14,7 +14,7 @@ from api.deps import Parts, key, owner, parts
 from api.openapi import TO_THE_JOB, body_of, problems, shown
 from api.requests import JobForm, JobRequest
 from core import logs
-from core.jobs.errors import InvalidRequest, JobNotFound, QueueFull, QuotaExceeded
+from core.jobs.errors import ArtifactsFull, InvalidRequest, JobNotFound, QueueFull, QuotaExceeded
 from core.jobs.idempotency import Answer
 from core.jobs.spec import Submission
 
@@ -55,6 +55,10 @@ Prefer = Annotated[
         types.UNSUPPORTED_BODY,
         types.PICTURE_TOO_LARGE,
         types.BODY_TOO_LARGE,
+        types.TOO_SLOW,
+        types.TOO_BUSY,
+        types.JOB_NOT_FOUND,
+        types.JOB_EXPIRED,
         types.KEY_IN_FLIGHT,
         types.QUOTA_EXCEEDED,
         types.QUEUE_FULL,
@@ -79,22 +83,26 @@ async def submit(request: Request, idempotency_key: IdempotencyKey = None, prefe
 
 
 async def _once(request: Request, own: Parts, sent: Submission, repeatable: str, seconds: int | None) -> Response:
-    """The answer to a request that may come again with the same key."""
+    """The answer to a request that may come again with the same key. Raises JobNotFound, JobExpired if it comes when
+    its job is gone."""
     whose = sent.owner
     fingerprint = await to_thread.run_sync(submission.fingerprint, sent)
     first = await own.idempotency.begin(whose, repeatable, fingerprint)
     if isinstance(first, Answer):
+        await own.reader.look(first.job_id)  # of one that is gone nothing is shown
         return Response(first.body, first.status, {**first.headers, _REPLAYED: "true"}, "application/json")
     async with own.idempotency.held(whose, repeatable, first):
         there = first.again and await _is_there(own, first.job_id)
         try:
             job_id = first.job_id if there else await _made(own, replace(sent, job_id=first.job_id))
-        except (InvalidRequest, QueueFull, QuotaExceeded):  # anything else may have left a job behind
+        except (InvalidRequest, QueueFull, QuotaExceeded, ArtifactsFull):  # anything else may have left a job behind
             await own.idempotency.abandon(whose, repeatable, first)
             raise
         response = await _answered(request, own, job_id, seconds)
         kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        await own.idempotency.settle(whose, repeatable, Answer(response.status_code, kept, bytes(response.body)))
+        await own.idempotency.settle(
+            whose, repeatable, Answer(job_id, response.status_code, kept, bytes(response.body))
+        )
     if there:
         response.headers[_REPLAYED] = "true"
     return response
@@ -120,7 +128,8 @@ async def _made(own: Parts, sent: Submission) -> str:
     except QueueFull as full:
         raise _told_when(full, await own.forecast.room()) from None
     except QuotaExceeded as full:
-        raise _told_when(full, await own.forecast.room_of(sent.owner)) from None
+        room = await own.forecast.room_of(sent.owner) if full.of_queue else None
+        raise _told_when(full, room) from None
     return record.id
 
 
@@ -136,7 +145,7 @@ async def _answered(request: Request, own: Parts, job_id: str, seconds: int | No
     logs.job_id.set(job_id)
     if not seconds:
         return render.job(request, job_id, await own.reader.look(job_id), 202)
-    look = await waiting.until(own, job_id, None, lambda look: look.finished, seconds)
+    look = await waiting.until(request, job_id, None, lambda look: look.finished, seconds)
     response = render.job(request, job_id, look, 200 if look.finished else 202)
     response.headers["Preference-Applied"] = "wait"
     return response

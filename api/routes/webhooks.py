@@ -59,9 +59,10 @@ def secret(calls: Calls, whose: Owner) -> WebhookSecret:
     operation_id="rotateWebhookSecret",
     response_description="The new secret, and until when the one before it signs too.",
     responses=shown(200, {"secret": examples.SECRET, "previous_valid_until": "2026-01-16T12:00:00Z"})
-    | problems(types.STORE_UNAVAILABLE),
+    | problems(types.QUOTA_EXCEEDED, types.STORE_UNAVAILABLE),
 )
 def rotate(calls: Calls, whose: Owner) -> RotatedSecret:
-    """For a day both sign each callback, so that no receiver misses one while it learns the new secret."""
+    """For a day the one before it signs each callback, too, so that no receiver misses one while it learns the new
+    secret. So does each of several that were changed within that day; eight at most."""
     made, until = calls.rotate(whose)
     return RotatedSecret(secret=made, previous_valid_until=until)

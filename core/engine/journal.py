@@ -110,9 +110,13 @@ class Journal:
         """Why the run should end after the evaluation noted last, if it should."""
         if not isfinite(self.losses[-1].total) or self._is_lost():
             return Ended.DIVERGED
-        if self.seconds > self._options.timeout_seconds:
+        if self.is_late():
             return Ended.DEADLINE
         return Ended.CONVERGED if self._on_plateau() else None
+
+    def is_late(self) -> bool:
+        """Whether the time that the run may take is over."""
+        return self.seconds > self._options.timeout_seconds
 
     def _is_lost(self) -> bool:
         limit = _DIVERGED * abs(self.losses[self._stage_began].total)

@@ -156,6 +156,8 @@ class _Run:
     def descend(self, view: View) -> Ended | None:
         """The evaluations of one size. Returns why it ended before all of them were made, if it did."""
         options, journal = self._scene.options, self._journal
+        if journal.is_late():  # to see the pictures at this size may take longer than all evaluations
+            return Ended.DEADLINE
         while journal.stage_iteration < self._stages[self._stage].iterations:
             walk = self._there()
             shift = Shift.draw(options.random_shift, self._generator) if options.random_shift else None

@@ -69,8 +69,14 @@ def _decoded(data: bytes, limits: PictureLimits) -> Image.Image:
         except MemoryError:
             raise UnusablePictureError("The picture needs too much memory to decode.") from None
         except Exception as error:  # Pillow's decoders raise many types on damaged data
-            raise UnusablePictureError(f"The picture is damaged or incomplete ({error}).") from error
+            raise UnusablePictureError(f"The picture is damaged or incomplete{_why(error)}.") from error
     return picture
+
+
+def _why(error: Exception) -> str:
+    """The decoder's reason, unless it names an object of ours."""
+    text = str(error)
+    return f" ({text})" if text and "<" not in text else ""
 
 
 def _within(picture: ImageFile.ImageFile, limits: PictureLimits) -> None:

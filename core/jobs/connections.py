@@ -1,7 +1,7 @@
 """Connections to Redis, for threads and for an event loop: bounded in time, and one error for all its troubles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
@@ -24,17 +24,26 @@ _CONNECT_SECONDS: Final = 2.0
 _CONNECTIONS: Final = 16
 _RETRIES: Final = 3
 
-_UNAVAILABLE: Final = (
-    exceptions.ConnectionError,  # a refused password is one, too
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-    exceptions.NoPermissionError,
-    OSError,
-)
-_UNFIT: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN")
-"""How errors without a class of their own begin: it cannot write to its disk, or lacks its replicas or its master."""
+_UNAVAILABLE: Final[Mapping[type[Exception], str]] = {
+    exceptions.AuthenticationError: "Redis refuses the password",
+    exceptions.BusyLoadingError: "Redis is loading its data",
+    exceptions.MaxConnectionsError: "too many wait for Redis",
+    exceptions.ConnectionError: "Redis is not reached",
+    exceptions.TimeoutError: "Redis does not answer",
+    exceptions.OutOfMemoryError: "the memory of Redis is full",
+    exceptions.ReadOnlyError: "Redis only reads",
+    exceptions.NoPermissionError: "Redis refuses the command",
+    TimeoutError: "Redis does not answer",
+    OSError: "Redis is not reached",
+}
+"""What is said of each, the first that fits: the library's own words name addresses and paths."""
+
+_UNFIT: Final = {
+    "MISCONF": "Redis cannot write to its disk",
+    "NOREPLICAS": "Redis lacks its replicas",
+    "MASTERDOWN": "Redis lacks its master",
+}
+"""Errors without a class of their own, by their first word."""
 
 
 class _Doubt:
@@ -130,8 +139,10 @@ async def answering() -> AsyncIterator[None]:
 
 def _translated(error: Exception) -> Exception:
     """The error itself if it is our own mistake."""
-    unfit = isinstance(error, exceptions.ResponseError) and str(error).startswith(_UNFIT)
-    return StoreUnavailable(str(error)) if unfit or isinstance(error, _UNAVAILABLE) else error
+    if isinstance(error, exceptions.ResponseError) and (unfit := _UNFIT.get(str(error).partition(" ")[0])):
+        return StoreUnavailable(unfit)
+    told = next((words for kind, words in _UNAVAILABLE.items() if isinstance(error, kind)), None)
+    return error if told is None else StoreUnavailable(told)
 
 
 def _backoff() -> ExponentialWithJitterBackoff:

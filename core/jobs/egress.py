@@ -142,6 +142,8 @@ class Egress:
         """Every address of the target, all of them checked."""
         try:
             found = list(self._resolve(target.host, target.port))
+        except UnicodeError as error:  # the resolver's own idea of what a name is
+            raise UrlRefused("The host is not a name.") from error
         except OSError as error:
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
                 raise UrlRefused(_NOT_PUBLIC) from error

@@ -46,6 +46,15 @@ class JobNotFound(JobsError):
         self.job_id = job_id
 
 
+class UnreadableRecord(JobsError):
+    """Raised for a job whose record is damaged, or of a version that this one cannot read."""
+
+    def __init__(self, job_id: str, attempt: int = 0) -> None:
+        super().__init__(f"The record of job {job_id} cannot be read.")
+        self.job_id = job_id
+        self.attempt = attempt
+
+
 class JobExpired(JobsError):
     """Raised for a while for a job whose time was over: it and its pictures were removed."""
 
@@ -71,6 +80,14 @@ class PictureNotFound(JobsError):
         self.picture_id = picture_id
 
 
+class PictureInUse(JobsError):
+    """Raised when a picture is to go that a job of its owner's still needs."""
+
+    def __init__(self, picture_id: str) -> None:
+        super().__init__(f"A job of yours needs the picture {picture_id!r}; delete the job first.")
+        self.picture_id = picture_id
+
+
 class NotReadyYet(JobsError):
     """Raised when a job exists but has no such output (yet); `what` is image, preview or losses."""
 
@@ -89,11 +106,15 @@ class QueueFull(JobsError):
 
 
 class QuotaExceeded(JobsError):
-    """Raised when a key asks for more than it may. `retry_after` in seconds."""
+    """Raised when a key asks for more than it may. `retry_after` in seconds.
 
-    def __init__(self, detail: str, retry_after: float) -> None:
+    of_queue: whether a job of the key's that leaves the queue makes room.
+    """
+
+    def __init__(self, detail: str, retry_after: float, *, of_queue: bool = False) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.of_queue = of_queue
 
 
 class KeyReused(JobsError):
@@ -128,7 +149,7 @@ class ArtifactsUnavailable(JobsError):
 
 
 class ArtifactsFull(ArtifactsUnavailable):
-    """Raised when the artifact store has no room left. `retry_after` in seconds."""
+    """Raised when the artifact store has no room left for what is asked. `retry_after` in seconds."""
 
     retry_after = 60
 

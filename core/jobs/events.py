@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 BEGINNING: Final = "0-0"
 """Before every event."""
 
-_EVENT_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
+_EVENT_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MANY: Final = 128
 _AGAIN_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
@@ -43,8 +43,11 @@ _ENDINGS: Final = tuple(f'"status":"{state}"'.encode() for state in ("succeeded"
 
 
 def is_event_id(text: str) -> bool:
-    """Whether this could be the id of an event."""
-    return _EVENT_ID.fullmatch(text) is not None
+    """Whether this could be the id of an event, and not the last of all, after which Redis knows nothing."""
+    if not _EVENT_ID.fullmatch(text):
+        return False
+    milliseconds, number = map(int, text.split("-"))
+    return max(milliseconds, number) < 2**64 and min(milliseconds, number) < 2**64 - 1
 
 
 @dataclass

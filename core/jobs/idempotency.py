@@ -50,8 +50,9 @@ if ARGV[2] == 'leave' then redis.call('DEL', KEYS[2]) end
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered to the first request."""
+    """What was answered to the first request, and the job that it made."""
 
+    job_id: str
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -95,7 +96,8 @@ class Idempotency:
         found = dict(zip([said, *rest][::2], rest[::2], strict=True))
         if found[b"fingerprint"].decode() != fingerprint:
             raise KeyReused("This Idempotency-Key was used for another request; use a new one.")
-        return Answer(int(found[b"status"]), json.loads(found[b"headers"]), found[b"body"])
+        job_id = found[b"job"].decode()
+        return Answer(job_id, int(found[b"status"]), json.loads(found[b"headers"]), found[b"body"])
 
     @asynccontextmanager
     async def held(self, owner: str | None, key: str, taken: Taken) -> AsyncIterator[None]:

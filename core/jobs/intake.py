@@ -8,6 +8,7 @@ from core.jobs.canonical import PictureLimits, UnusablePictureError
 from core.jobs.decoder import Decoders
 from core.jobs.errors import FieldProblem, PictureRefused, RefusalReason
 from core.jobs.record import Picture
+from core.jobs.renditions import Rendition
 
 _ALLOWED: Final = "send a JPEG, PNG or WebP"
 
@@ -69,6 +70,10 @@ class Intake:
             raise _refused(pointer, "unusable", str(error)) from error
         digest = hashlib.sha256(made.png).hexdigest()
         return CheckedPicture(made.png, f"sha256:{digest}", made.width, made.height)
+
+    def rendered(self, png: bytes, rendition: Rendition) -> bytes:
+        """A stored picture in another form, made by the same processes. Raises UnusablePictureError."""
+        return self._decoders.rendered(png, rendition)
 
     def close(self) -> None:
         self._decoders.close()

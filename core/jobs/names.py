@@ -40,6 +40,9 @@ GONE: Final = "strata:gone:"
 JOB: Final = "strata:job:"
 """Begins the names of the jobs: an id follows."""
 
+EVENTS: Final = "strata:events:"
+"""Begins the names of the streams of what happens to jobs: an id follows."""
+
 DELIVERY: Final = "strata:delivery:"
 """Begins the names of the deliveries: an id follows. Its attempts are a list, named by `:attempts` after that."""
 

@@ -5,6 +5,7 @@ harm, so nothing but the id travels.
 """
 
 import json
+import logging
 from base64 import b64decode
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -17,7 +18,10 @@ from redis import Redis
 from core.jobs.connections import answered
 from core.jobs.errors import StoreUnavailable
 from core.jobs.record import Priority
+from core.jobs.store import JobStore
 from core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 STYLIZE_TASK: Final = "strata.stylize"
 DELIVER_TASK: Final = "strata.deliver"
@@ -111,7 +115,18 @@ def ring(celery: Celery, job_id: str, priority: Priority) -> None:
             retry_policy={"max_retries": 1, "interval_start": 0.1},
         )
     except OperationalError as error:
-        raise StoreUnavailable(f"the queue could not be rung ({error})") from error
+        log.warning("job %s: the queue could not be rung: %s", job_id, error)
+        raise StoreUnavailable("the queue could not be rung") from error
+
+
+def let_next_in(store: JobStore, queue: Celery, owner: str | None) -> None:
+    """Ring for a job that waited for its owner's others, now that one of them has ended."""
+    try:
+        held = store.next_held(owner)
+        if held is not None:
+            ring(queue, *held)
+    except StoreUnavailable as error:
+        log.warning("a job of %r that waits for another was not rung for: %s", owner, error)
 
 
 def rung_for(redis: Redis) -> set[str]:

@@ -6,28 +6,44 @@ from typing import Final
 from redis import Redis
 
 from core.jobs.connections import answered
+from core.jobs.errors import QuotaExceeded
 from core.jobs.webhooks import ROTATION_SECONDS, new_secret
 
-# KEYS: an owner's secrets. ARGV: the first secret, if there is none. Answers the newest.
+MOST_PREVIOUS: Final = 8
+"""Each signs for the day that was promised, so that this many rotations are done within one; a callback carries all."""
+
+# KEYS: an owner's newest secret. ARGV: the first secret, if there is none. Answers the newest.
 _SECRET: Final = "redis.call('HSETNX', KEYS[1], 'secret', ARGV[1]) return redis.call('HGET', KEYS[1], 'secret')"  # noqa: S105
 
-# KEYS: as above. ARGV: the new one, for how many milliseconds the one before it signs too. Answers until when.
-_ROTATE: Final = """
+# What an older version kept: one secret before the newest.
+_PRELUDE: Final = """
 local clock = redis.call('TIME')
-local ends = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[2])
-local was = redis.call('HGET', KEYS[1], 'secret')
-if was then redis.call('HSET', KEYS[1], 'previous', was, 'ends', ends) end
-redis.call('HSET', KEYS[1], 'secret', ARGV[1])
-return ends
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local secret, previous, ends = unpack(redis.call('HMGET', KEYS[1], 'secret', 'previous', 'ends'))
+if previous then
+  redis.call('ZADD', KEYS[2], ends, previous)
+  redis.call('HDEL', KEYS[1], 'previous', 'ends')
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 """
 
-# KEYS: as above. Answers the secrets that sign, newest first.
-_SIGNING: Final = """
-local clock = redis.call('TIME')
-local secret, previous, ends = unpack(redis.call('HMGET', KEYS[1], 'secret', 'previous', 'ends'))
-if previous and tonumber(ends) > clock[1] * 1000 then return {secret, previous} end
-return {secret}
+# KEYS: an owner's newest secret, those before it by when they cease to sign. ARGV: the new one, for how many
+# milliseconds the one before it signs too, how many may do so. Answers 1 and until when, or 0 and when there is room.
+_ROTATE: Final = (
+    _PRELUDE
+    + """
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then
+  return {0, string.format('%d', redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] - now)}
+end
+local until_ = string.format('%d', now + ARGV[2])
+if secret then redis.call('ZADD', KEYS[2], until_, secret) end
+redis.call('HSET', KEYS[1], 'secret', ARGV[1])
+return {1, until_}
 """
+)
+
+# KEYS: as above. Answers the secrets that sign, newest first.
+_SIGNING: Final = _PRELUDE + "return {secret, unpack(redis.call('ZREVRANGE', KEYS[2], 0, -1))}"
 
 
 class Secrets:
@@ -40,21 +56,25 @@ class Secrets:
 
     def newest(self, owner: str | None) -> str:
         """Made when first asked for."""
-        found: bytes = answered(lambda: self._secret(keys=[_secrets_key(owner)], args=[new_secret()]))
+        found: bytes = answered(lambda: self._secret(keys=_keys(owner), args=[new_secret()]))
         return found.decode()
 
     def rotate(self, owner: str | None) -> tuple[str, datetime]:
-        """A new one, and until when the one before it signs too."""
+        """A new one, and until when the one before it signs too. Raises QuotaExceeded while too many sign."""
         made = new_secret()
-        args = (made, int(ROTATION_SECONDS * 1000))
-        ends = answered(lambda: self._rotate(keys=[_secrets_key(owner)], args=args))
-        return made, datetime.fromtimestamp(int(ends) / 1000, UTC)
+        args = (made, int(ROTATION_SECONDS * 1000), MOST_PREVIOUS)
+        done, milliseconds = answered(lambda: self._rotate(keys=_keys(owner), args=args))
+        if not done:
+            detail = f"{MOST_PREVIOUS} secrets before the newest sign still, as many as may."
+            raise QuotaExceeded(detail, int(milliseconds) / 1000)
+        return made, datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
     def signing(self, owner: str | None) -> list[str]:
-        """Every one that signs now, newest first; never none."""
+        """Every one that signs now, the newest first; never none."""
         self.newest(owner)
-        return [secret.decode() for secret in answered(lambda: self._signing(keys=[_secrets_key(owner)]))]
+        return [secret.decode() for secret in answered(lambda: self._signing(keys=_keys(owner)))]
 
 
-def _secrets_key(owner: str | None) -> str:
-    return f"strata:webhooks:secret:{owner or ''}"
+def _keys(owner: str | None) -> tuple[str, str]:
+    newest = f"strata:webhooks:secret:{owner or ''}"
+    return newest, f"strata:webhooks:secrets:{owner or ''}"

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from celery import Celery
@@ -10,6 +11,7 @@ from celery import Celery
 from core.jobs import artifacts as names
 from core.jobs.artifacts import ArtifactStore, left_for_upkeep, open_artifacts
 from core.jobs.artifacts.space import Space
+from core.jobs.canonical import UnusablePictureError
 from core.jobs.connections import connect
 from core.jobs.egress import Egress
 from core.jobs.errors import (
@@ -22,15 +24,16 @@ from core.jobs.errors import (
     NotReadyYet,
     PictureNotFound,
     StoreUnavailable,
+    UnreadableRecord,
 )
-from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
 from core.jobs.networks import Networks
 from core.jobs.pictures import Pictures, Upload
-from core.jobs.queue import make_celery, ring
+from core.jobs.queue import let_next_in, make_celery, ring
 from core.jobs.readiness import Part, Readiness, readiness, storage
-from core.jobs.record import JobProgress, JobRecord, JobStatus, Picture, StylePicture
-from core.jobs.spec import JobSpec, Submission, TakenPicture, checked, with_files
+from core.jobs.record import JobRecord, JobStatus, Picture
+from core.jobs.renditions import Rendition
+from core.jobs.spec import Submission, TakenPicture, checked, recorded, with_files
 from core.jobs.store import JobStore
 from core.settings import Settings
 
@@ -64,12 +67,13 @@ class JobService:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Wire the service up. Opens no connection and starts no process until it is used."""
-        redis, artifacts = connect(settings.redis_url), open_artifacts(settings.artifacts)
+        redis = connect(settings.redis_url)
+        artifacts = open_artifacts(settings.artifacts, reserve_bytes=settings.reserve_bytes)
         keep_seconds = settings.result_days * SECONDS_PER_DAY
         return cls(
             JobStore(redis, keep_seconds=keep_seconds),
             artifacts,
-            Pictures(redis, artifacts, keep_seconds=keep_seconds),
+            Pictures(redis, artifacts, keep_seconds=keep_seconds, max_bytes=settings.max_stored_bytes),
             Intake(
                 max_bytes=settings.max_picture_bytes,
                 max_pixels=settings.max_pixels,
@@ -90,8 +94,8 @@ class JobService:
         """Check everything, store the inputs and the record, and ring the queue.
 
         Raises InvalidRequest (PictureRefused when only pictures are wrong) naming every wrong field,
-        QueueFull, QuotaExceeded: then no job was made. Raises StoreUnavailable: then perhaps one was, for an answer
-        may have been lost; to submit the same with the same `job_id` again makes one in all.
+        QueueFull, QuotaExceeded, ArtifactsFull: then no job was made. Raises StoreUnavailable: then perhaps one was,
+        for an answer may have been lost; to submit the same with the same `job_id` again makes one in all.
 
         A bell that cannot be rung once the record exists is no failure: the job was accepted, stays
         queued, and is rung for again by whoever finds it so.
@@ -106,10 +110,10 @@ class JobService:
             max_styles=limits.max_styles,
             max_expiry=int(limits.result_days * SECONDS_PER_DAY),
         )
-        record = self._recorded(spec, submission)
+        record = recorded(spec, submission, self._store.now())
         self._store.expect_room(limits.max_queued)  # before anything is stored; create decides
         try:
-            self._keep(pictures, record)
+            self._keep(pictures, record, submission.max_stored)
             self._store.create(
                 record, max_queued=limits.max_queued, max_own=submission.max_queued, max_running=submission.max_running
             )
@@ -132,9 +136,14 @@ class JobService:
         """
         return with_files(submission, self._egress, self._settings.max_picture_bytes)
 
-    def upload(self, data: bytes, pointer: str, owner: str | None = None) -> Upload:
-        """Check a picture and keep it for use by id. Raises PictureRefused, naming `pointer`."""
-        return self._pictures.upload(self._intake.check(data, pointer), owner)
+    @property
+    def max_picture_bytes(self) -> int:
+        """Of one picture, as it is sent."""
+        return self._settings.max_picture_bytes
+
+    def upload(self, data: bytes, pointer: str, owner: str | None = None, max_own_bytes: int | None = None) -> Upload:
+        """Check a picture and keep it for use by id. Raises PictureRefused, naming `pointer`, QuotaExceeded."""
+        return self._pictures.upload(self._intake.check(data, pointer), owner, max_own_bytes=max_own_bytes)
 
     def picture(self, picture_id: str, owner: str | None = None) -> Picture:
         """A stored picture that something of this owner's needs. Raises PictureNotFound."""
@@ -144,14 +153,33 @@ class JobService:
         """Its bytes. Raises PictureNotFound."""
         return self._artifacts.input(self._pictures.find(picture_id, owner).id)
 
+    def delete_picture(self, picture_id: str, owner: str | None = None) -> None:
+        """Forget an uploaded picture. Raises PictureNotFound, PictureInUse."""
+        self._pictures.delete(picture_id, owner)
+
+    def rendered(self, png: bytes, rendition: Rendition) -> bytes:
+        """A stored picture in another form. Raises ArtifactsUnavailable if it cannot be made."""
+        try:
+            return self._intake.rendered(png, rendition)
+        except UnusablePictureError as error:
+            raise ArtifactsUnavailable(f"a picture could not be shown in another form ({error})") from error
+
     def delete(self, job_id: str, owner: str | None = None) -> None:
         """Remove a job in any state, its outputs, and its inputs unless something else needs them."""
-        self.get(job_id, owner)
+        with _hidden(job_id, owner):
+            if owner not in (None, self._store.owner(job_id)):
+                raise JobNotFound(job_id)
         self.remove(job_id)
 
     def remove(self, job_id: str, *, remember_seconds: float = 0) -> None:
         """As `delete`, for the service itself. `remember_seconds`: for how long it is said to have expired."""
-        record = self._store.remove(job_id, remember_seconds=remember_seconds)
+        try:
+            record = self._store.remove(job_id, remember_seconds=remember_seconds)
+        except UnreadableRecord as error:
+            log.error("%s It is removed; its inputs are left for upkeep.", error)
+            record = None
+            with left_for_upkeep(f"what job {job_id} made"):
+                self._artifacts.delete_job(job_id)
         if record is not None:
             with left_for_upkeep(f"what job {job_id} made"):
                 self._artifacts.delete_job(job_id)
@@ -160,11 +188,9 @@ class JobService:
                 let_next_in(self._store, self._queue, record.owner)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
-        """Raises JobNotFound, JobExpired, StoreUnavailable."""
-        try:
+        """Raises JobNotFound, JobExpired, UnreadableRecord, StoreUnavailable."""
+        with _hidden(job_id, owner):
             record = self._store.get(job_id)
-        except JobExpired as expired:
-            raise expired if owner in (None, expired.owner) else JobNotFound(job_id) from None
         if owner is not None and record.owner != owner:
             raise JobNotFound(job_id)
         return record
@@ -184,11 +210,15 @@ class JobService:
         return self._store.queue_position(record.id) if record.status is JobStatus.QUEUED else None
 
     def image(self, job_id: str, owner: str | None = None) -> bytes:
-        """The result, PNG. Raises NotReadyYet unless the job has succeeded."""
+        """The result, PNG. Raises as `finished`."""
+        return self._artifacts.output(job_id, self.finished(job_id, owner).attempt, names.RESULT)
+
+    def finished(self, job_id: str, owner: str | None = None) -> JobRecord:
+        """The record of a job that has a picture. Raises NotReadyYet unless the job has succeeded."""
         record = self.get(job_id, owner)
         if record.status is not JobStatus.SUCCEEDED:
             raise NotReadyYet(job_id, "image", _no_picture(record))
-        return self._artifacts.output(job_id, record.attempt, names.RESULT)
+        return record
 
     def preview(self, job_id: str, owner: str | None = None) -> bytes:
         """The newest intermediate picture, JPEG. Raises NotReadyYet while there is none."""
@@ -217,36 +247,11 @@ class JobService:
         except ArtifactsUnavailable:
             return None
 
-    def _recorded(self, spec: JobSpec, submission: Submission) -> JobRecord:
-        now = self._store.now()
-        job_id = submission.job_id or new_job_id(now)
-        home = {"home": f"{submission.jobs_url}/{job_id}"}
-        blend = spec.options.style_blend or (1.0,) * len(spec.styles)
-        styles = (
-            StylePicture(**picture.model_dump(), blend=share) for picture, share in zip(spec.styles, blend, strict=True)
-        )
-        return JobRecord(
-            id=job_id,
-            owner=submission.owner,
-            created_at=now,
-            priority=spec.priority,
-            metadata=spec.metadata,
-            expires_in=spec.expires_in,
-            content=spec.content,
-            styles=tuple(styles),
-            mask=spec.mask,
-            init_image=spec.init_image,
-            options=spec.options,
-            progress=JobProgress(iterations=spec.options.iterations),
-            warnings=spec.warnings,
-            webhook=spec.webhook and spec.webhook.model_copy(update=home),
-        )
-
-    def _keep(self, pictures: Mapping[str, TakenPicture], record: JobRecord) -> None:
+    def _keep(self, pictures: Mapping[str, TakenPicture], record: JobRecord, most: int | None) -> None:
         """Raises InvalidRequest for a picture named by its id that has gone since it was found."""
         for pointer, taken in pictures.items():
             try:
-                self._pictures.keep(taken.picture, taken.png, record.owner, record.id)
+                self._pictures.keep(taken.picture, taken.png, record.owner, record.id, max_own_bytes=most)
             except PictureNotFound as gone:
                 raise InvalidRequest((FieldProblem(pointer, str(gone)),)) from gone
 
@@ -261,14 +266,13 @@ class JobService:
             raise NotReadyYet(record.id, what, f"There is no {what}: {state}.") from None
 
 
-def let_next_in(store: JobStore, queue: Celery, owner: str | None) -> None:
-    """Ring for a job that waited for its owner's others, now that one of them has ended."""
+@contextmanager
+def _hidden(job_id: str, owner: str | None) -> Iterator[None]:
+    """Nobody learns that somebody else's job was there once."""
     try:
-        held = store.next_held(owner)
-        if held is not None:
-            ring(queue, held.id, held.priority)
-    except StoreUnavailable as error:
-        log.warning("a job of %r that waits for another was not rung for: %s", owner, error)
+        yield
+    except JobExpired as expired:
+        raise expired if owner in (None, expired.owner) else JobNotFound(job_id) from None
 
 
 def _no_picture(record: JobRecord) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -10,10 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from core.engine.options import MAX_STYLES, StyleOptions
 from core.jobs.egress import Egress
 from core.jobs.errors import FieldProblem, InvalidRequest, PictureNotFound, PictureRefused
+from core.jobs.ids import new_job_id
 from core.jobs.intake import Intake
 from core.jobs.masks import MaskRefusedError, labelled
 from core.jobs.networks import Networks
-from core.jobs.record import Picture, Priority, Webhook
+from core.jobs.record import JobProgress, JobRecord, Picture, Priority, StylePicture, Webhook
 from core.jobs.remote import PictureUrl, fetched
 from core.jobs.validation import (
     checked_expiry,
@@ -38,7 +40,8 @@ class Submission:
     """A request as it came in: pictures not yet trusted, options not yet resolved.
 
     `priorities`: those its owner may ask for. `max_queued`: how many jobs of its owner may be queued.
-    `max_running`: how many may run at a time. `expires_in`: seconds from its end to its removal.
+    `max_running`: how many may run at a time. `max_stored`: bytes that may be stored for its owner.
+    `expires_in`: seconds from its end to its removal.
     `mask`: which style goes where, in colours that `mask_map` gives to styles; `init_image`: what to begin with.
     `webhook`: whom to call back, `{"url", "events"}`. `jobs_url`: where its client looks for jobs.
     `job_id`: the id that the job is to have, however often it is submitted; None for a new one each time.
@@ -59,6 +62,7 @@ class Submission:
     priorities: Sequence[Priority] = tuple(Priority)
     max_queued: int | None = None
     max_running: int | None = None
+    max_stored: int | None = None
     job_id: str | None = None
 
 
@@ -137,6 +141,31 @@ def checked(
         warnings=warnings,
     )
     return spec, pictures
+
+
+def recorded(spec: JobSpec, submission: Submission, now: datetime) -> JobRecord:
+    """The record of a job that is accepted now."""
+    job_id = submission.job_id or new_job_id(now)
+    blend = spec.options.style_blend or (1.0,) * len(spec.styles)
+    styles = (
+        StylePicture(**picture.model_dump(), blend=share) for picture, share in zip(spec.styles, blend, strict=True)
+    )
+    return JobRecord(
+        id=job_id,
+        owner=submission.owner,
+        created_at=now,
+        priority=spec.priority,
+        metadata=spec.metadata,
+        expires_in=spec.expires_in,
+        content=spec.content,
+        styles=tuple(styles),
+        mask=spec.mask,
+        init_image=spec.init_image,
+        options=spec.options,
+        progress=JobProgress(iterations=spec.options.iterations),
+        warnings=spec.warnings,
+        webhook=spec.webhook and spec.webhook.model_copy(update={"home": f"{submission.jobs_url}/{job_id}"}),
+    )
 
 
 def with_files(submission: Submission, egress: Egress, max_bytes: int) -> Submission:

@@ -1,23 +1,24 @@
 """JobStore: the records, the queue's order, the events and the workers, atomically, in Redis."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 from uuid import uuid4
 
-from pydantic import TypeAdapter
 from redis import Redis
 from redis.commands.core import Script
 
 from core.jobs import attendance, names, transitions
 from core.jobs.connections import answered
 from core.jobs.errors import JobExpired, JobNotFound, QueueFull, QuotaExceeded
+from core.jobs.fields import expect_readable, paired, to_fields, to_record
 from core.jobs.forecast import work_of
 from core.jobs.ids import is_job_id
 from core.jobs.record import TERMINAL, JobError, JobProgress, JobRecord, JobStatus, Priority
+from core.jobs.stored import CHARGES, SUMS
 
 WORKER_SEEN_SECONDS: Final = 30
 """A worker that was not heard of for so long does not count as alive."""
@@ -31,7 +32,6 @@ PLACE_PER_RANK: Final = 10**13  # more milliseconds than there are between 1970 
 
 Workers = Mapping[str, Mapping[str, Any]]
 """What each worker said of itself, by its name."""
-_JSON: Final = TypeAdapter(Any)
 
 
 class Verdict(StrEnum):
@@ -70,6 +70,7 @@ class JobStore:
         self._keep_ms = int(keep_seconds * 1000)
         self._create = redis.register_script(transitions.CREATE)
         self._claim = redis.register_script(transitions.CLAIM)
+        self._claim_next = redis.register_script(transitions.CLAIM_NEXT)
         self._renew = redis.register_script(transitions.RENEW)
         self._preview = redis.register_script(transitions.PREVIEW)
         self._finish = redis.register_script(transitions.FINISH)
@@ -96,7 +97,9 @@ class JobStore:
     def create(
         self, record: JobRecord, *, max_queued: int, max_own: int | None = None, max_running: int | None = None
     ) -> None:
-        """Write a queued record. Raises QueueFull or QuotaExceeded, having written nothing. Idempotent.
+        """Write a queued record. Idempotent.
+
+        Raises QueueFull, QuotaExceeded, UnreadableRecord, having written nothing.
 
         `max_own`: how many of the owner's jobs may be queued, this one included; `max_running`: how many may be at
         work when it is claimed, likewise; None for any number.
@@ -104,30 +107,45 @@ class JobStore:
         rank = list(Priority).index(record.priority)
         place = rank * PLACE_PER_RANK + int(record.created_at.timestamp() * 1000)
         own, alone = ("" if most is None else most for most in (max_own, max_running))
-        fields = (*_fields(record.model_dump(mode="json")), "_work", work_of(record))
-        said = self._run(self._create, record.id, max_queued, own, alone, place, *fields)
+        fields = to_fields(record.model_dump(mode="json"))
+        expect_readable(record, fields)
+        said = self._run(self._create, record.id, max_queued, own, alone, place, *fields, "_work", work_of(record))
         if said == b"full":
             raise QueueFull(max_queued, _QUEUE_FULL_RETRY_SECONDS)
         if said == b"quota":
-            raise QuotaExceeded(f"{max_own} of your jobs are queued already, as many as may be.", _QUOTA_RETRY_SECONDS)
+            detail = f"{max_own} of your jobs are queued already, as many as may be."
+            raise QuotaExceeded(detail, _QUOTA_RETRY_SECONDS, of_queue=True)
 
     def get(self, job_id: str) -> JobRecord:
-        """Raises JobNotFound, for a malformed id too."""
+        """Raises JobNotFound, for a malformed id too, JobExpired, UnreadableRecord."""
         if not is_job_id(job_id):
             raise JobNotFound(job_id)
         pairs = cast(dict[bytes, bytes], answered(lambda: self._redis.hgetall(_job_key(job_id))))
         if not pairs:
             raise self._absent(job_id)
-        return _record(pairs.items())
+        return to_record(job_id, pairs.items())
 
     def claim(self, job_id: str, lease_seconds: float) -> JobRecord | None:
         """Queued to processing, with the next attempt and a lease. None: not queued, unknown, or put by because
         its owner has as many at work as may be: see `next_held`.
 
-        Of any number of claims on one queued job exactly one gets it.
+        Of any number of claims on one queued job exactly one gets it. Raises UnreadableRecord, with the attempt that
+        was begun.
         """
-        flat = self._run(self._claim, job_id, _ms(lease_seconds), uuid4().hex)
-        return _record(_paired(flat)) if flat else None
+        return self._claimed(self._run(self._claim, job_id, _ms(lease_seconds), uuid4().hex))
+
+    def claim_next(self, lease_seconds: float) -> JobRecord | None:
+        """`claim` the first job of the queue that may be had, whatever its id. None: there is none."""
+        return self._claimed(self._run(self._claim_next, "", _ms(lease_seconds), uuid4().hex))
+
+    def owner(self, job_id: str) -> str | None:
+        """Whose job it is, even if its record cannot be read. Raises JobNotFound, JobExpired."""
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
+        found = cast(bytes | None, answered(lambda: self._redis.hget(_job_key(job_id), "owner")))
+        if found is None:
+            raise self._absent(job_id)
+        return cast(str | None, json.loads(found))
 
     def renew(self, job_id: str, attempt: int, progress: JobProgress | None, lease_seconds: float) -> Verdict:
         """Keep the lease of this attempt, publish its progress if given, and learn whether to go on."""
@@ -138,8 +156,10 @@ class JobStore:
         """Tell listeners that a newer preview is stored. False: this attempt no longer holds the job."""
         return bool(self._run(self._preview, job_id, attempt, json.dumps({"iteration": iteration})))
 
-    def finish(self, job_id: str, attempt: int, status: JobStatus, **fields: Any) -> bool:
+    def finish(self, job_id: str, attempt: int, status: JobStatus, *, stored_bytes: int = 0, **fields: Any) -> bool:
         """Processing to a terminal state, with further fields of JobRecord. Idempotent.
+
+        `stored_bytes`: of what it leaves, which count as its owner's until the job is removed.
 
         False: this attempt does not hold the job any more; nothing was written.
         """
@@ -147,7 +167,8 @@ class JobStore:
             raise ValueError(f"{status} is not a terminal state")
         if unknown := fields.keys() - JobRecord.model_fields.keys():
             raise ValueError(f"a record has no {', '.join(sorted(unknown))}")
-        return bool(self._run(self._finish, job_id, attempt, status, self._keep_ms, *_fields(fields)))
+        own = to_fields(fields)
+        return bool(self._run(self._finish, job_id, attempt, status, self._keep_ms, stored_bytes, *own))
 
     def hand_back(self, job_id: str, attempt: int) -> bool:
         """Processing to queued, by the run that holds it and will not end it: this is no attempt lost. Idempotent.
@@ -189,17 +210,19 @@ class JobStore:
         flat = self._run(self._cancel, job_id, self._keep_ms)
         if not flat:
             raise JobNotFound(job_id)
-        return _record(_paired(flat))
+        return to_record(job_id, paired(flat))
 
     def remove(self, job_id: str, *, remember_seconds: float = 0) -> JobRecord | None:
         """Forget a job in any state, and say what it was; None if there is none. A run finds that it lost it.
+
+        Raises UnreadableRecord, having forgotten it, when that cannot be said.
 
         `remember_seconds`: for how long to raise JobExpired, not JobNotFound, to those who ask for it.
         """
         if not is_job_id(job_id):
             return None
         flat = self._run(self._remove, job_id, _ms(remember_seconds))
-        return _record(_paired(flat)) if flat else None
+        return to_record(job_id, paired(flat)) if flat else None
 
     def expired(self, limit: int = 100) -> list[str]:
         """Jobs whose time is over, the longest first."""
@@ -211,15 +234,10 @@ class JobStore:
         """Whether there is such a job."""
         return bool(answered(lambda: self._redis.exists(_job_key(job_id))))
 
-    def next_held(self, owner: str | None) -> JobRecord | None:
+    def next_held(self, owner: str | None) -> tuple[str, Priority] | None:
         """One of an owner's jobs that was put by, to be rung for when another one of theirs has ended."""
-        job_id = cast(bytes | None, answered(lambda: self._next_held(keys=(f"{names.HELD}{owner or ''}",))))
-        if job_id is None:
-            return None
-        try:
-            return self.get(job_id.decode())
-        except (JobNotFound, JobExpired):
-            return self.next_held(owner)
+        found = answered(lambda: self._next_held(keys=(f"{names.HELD}{owner or ''}",)))
+        return None if found is None else (found[0].decode(), Priority(json.loads(found[1])))
 
     def queue_position(self, job_id: str) -> int | None:
         """1 for the next to run; None for one that is not queued."""
@@ -248,34 +266,25 @@ class JobStore:
         """Workers heard of within WORKER_SEEN_SECONDS and what they said, the latest last."""
         keys = (names.WORKERS_SEEN, names.WORKERS_INFO)
         flat = answered(lambda: self._workers(keys=keys, args=(WORKER_SEEN_SECONDS * 1000,)))
-        return {worker.decode(): json.loads(info) for worker, info in _paired(cast(list[bytes], flat))}
+        return {worker.decode(): json.loads(info) for worker, info in paired(cast(list[bytes], flat))}
 
     def _absent(self, job_id: str) -> JobNotFound | JobExpired:
         owner = cast(bytes | None, answered(lambda: self._redis.get(names.GONE + job_id)))
         return JobNotFound(job_id) if owner is None else JobExpired(job_id, json.loads(owner))
 
+    def _claimed(self, flat: list[bytes] | None) -> JobRecord | None:
+        if not flat:
+            return None
+        pairs = paired(flat)
+        return to_record(json.loads(dict(pairs)[b"id"]), pairs)
+
     def _run(self, script: Script, job_id: str, *args: str | int) -> Any:
-        keys = (_job_key(job_id), f"strata:events:{job_id}", names.QUEUE, names.RUNNING)
+        keys = (_job_key(job_id), f"strata:events:{job_id}", names.QUEUE, names.RUNNING, CHARGES, SUMS)
         return answered(lambda: script(keys=keys, args=(job_id, *args)))
 
 
 def _job_key(job_id: str) -> str:
     return f"strata:job:{job_id}"
-
-
-def _fields(values: Mapping[str, Any]) -> list[str]:
-    """field, JSON, field, JSON ..., as a script takes them."""
-    return [part for name, value in values.items() for part in (name, _JSON.dump_json(value).decode())]
-
-
-def _paired(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)
-
-
-def _record(pairs: Iterable[tuple[bytes, bytes]]) -> JobRecord:
-    """Each field is JSON already: the record's JSON is their concatenation."""
-    own = (b'"%b":%b' % (name, value) for name, value in pairs if not name.startswith(b"_"))
-    return JobRecord.model_validate_json(b"{" + b",".join(own) + b"}")
 
 
 def _ms(seconds: float) -> int:

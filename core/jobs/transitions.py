@@ -8,6 +8,7 @@ from typing import Final
 from core.jobs import names
 from core.jobs.prelude import PRELUDE
 from core.jobs.record import JobStatus
+from core.jobs.stored import CHARGE
 
 OVERTIME_SECONDS: Final = 600
 """A run ends itself when its time is over; one that has not so long after that hangs."""
@@ -34,30 +35,57 @@ return 'created'
 """
 )
 
-# ARGV: id, lease in milliseconds, a token of this call. Answers the job's hash, or nothing. A job whose owner has
-# as many at work as may be is put by until one of them is not.
-CLAIM: Final = (
-    PRELUDE
-    + f"""
-if status() == '{JobStatus.PROCESSING}' and get('_claim') == ARGV[3] then
+# A job whose owner has as many at work as may be is put by until one of them is not.
+_CLAIMED: Final = f"""
+local function claimed(lease_ms, token)
+  if not may_become('{JobStatus.PROCESSING}') then return false end
+  local most = tonumber(get('_alone') or '')
+  if most and redis.call('ZCARD', listed('{JobStatus.PROCESSING}')) >= most then
+    redis.call('ZADD', '{names.HELD}' .. owner(), get('_place'), id)
+    return false
+  end
+  local lease = string.format('%d', now_ms + lease_ms)
+  local readable, options = pcall(cjson.decode, get('options') or '')
+  local seconds = readable and options.timeout_seconds or 0
+  redis.call('HINCRBY', job, 'attempt', 1)
+  redis.call('HSET', job, '_lease', lease, '_claim', token,
+    '_ends', string.format('%d', now_ms + (seconds + {OVERTIME_SECONDS}) * 1000))
+  if get('started_at') == 'null' then redis.call('HSET', job, 'started_at', now) end
+  redis.call('ZREM', queue, id)
+  redis.call('ZREM', '{names.HELD}' .. owner(), id)
+  redis.call('ZADD', running, lease, id)
+  redis.call('HINCRBY', '{names.TOTALS}', 'claims', 1)
+  become('{JobStatus.PROCESSING}')
   return redis.call('HGETALL', job)
 end
-if not may_become('{JobStatus.PROCESSING}') then return false end
-local most = tonumber(get('_alone') or '')
-if most and redis.call('ZCARD', listed('{JobStatus.PROCESSING}')) >= most then
-  redis.call('ZADD', '{names.HELD}' .. owner(), get('_place'), id)
-  return false
+"""
+
+# ARGV: id, lease in milliseconds, a token of this call. Answers the job's hash, or nothing.
+CLAIM: Final = (
+    PRELUDE
+    + _CLAIMED
+    + f"""
+if status() == '{JobStatus.PROCESSING}' and get('_claim') == ARGV[3] then return redis.call('HGETALL', job) end
+return claimed(ARGV[2], ARGV[3])
+"""
+)
+
+# The same for the first job of the queue that may be had; the id counts for nothing.
+CLAIM_NEXT: Final = (
+    PRELUDE
+    + _CLAIMED
+    + f"""
+local function look_at(found) id, job, events = found, '{names.JOB}' .. found, '{names.EVENTS}' .. found end
+for _, held in ipairs(redis.call('ZRANGE', running, 0, -1)) do
+  look_at(held)
+  if get('_claim') == ARGV[3] then return redis.call('HGETALL', job) end
 end
-local lease = string.format('%d', now_ms + ARGV[2])
-local ends = now_ms + (cjson.decode(get('options')).timeout_seconds + {OVERTIME_SECONDS}) * 1000
-redis.call('HINCRBY', job, 'attempt', 1)
-redis.call('HSET', job, '_lease', lease, '_ends', string.format('%d', ends), '_claim', ARGV[3])
-if get('started_at') == 'null' then redis.call('HSET', job, 'started_at', now) end
-redis.call('ZREM', queue, id)
-redis.call('ZADD', running, lease, id)
-redis.call('HINCRBY', '{names.TOTALS}', 'claims', 1)
-become('{JobStatus.PROCESSING}')
-return redis.call('HGETALL', job)
+for _, waiting in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
+  look_at(waiting)
+  local found = claimed(ARGV[2], ARGV[3])
+  if found then return found end
+end
+return false
 """
 )
 
@@ -87,14 +115,16 @@ return 1
 """
 )
 
-# ARGV: id, attempt, terminal status, milliseconds to keep it, then field, JSON ... Answers 1, or 0.
+# ARGV: id, attempt, terminal status, milliseconds to keep it, bytes it leaves, then field, JSON ... Answers 1, or 0.
 # The second question is the first call's own repetition: no other run has this attempt.
 FINISH: Final = (
     PRELUDE
+    + CHARGE
     + """
 if status() == ARGV[3] and get('attempt') == ARGV[2] then return 1 end
 if not held_by(ARGV[2]) or not may_become(ARGV[3]) then return 0 end
-if #ARGV > 4 then redis.call('HSET', job, unpack(ARGV, 5)) end
+if #ARGV > 5 then redis.call('HSET', job, unpack(ARGV, 6)) end
+if ARGV[5] ~= '0' then charge(owner(), id, tonumber(ARGV[5])) end
 complete(ARGV[3], tonumber(ARGV[4]))
 return 1
 """
@@ -120,10 +150,14 @@ local clock = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'reconciled', string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000)))
 """
 
-# KEYS: an owner's jobs put by. Answers the first of them, or nothing.
-NEXT_HELD: Final = """
-local first = redis.call('ZPOPMIN', KEYS[1])
-return first[1] or false
+# KEYS: an owner's jobs put by. Answers the id and priority of the first that waits still, or nothing.
+NEXT_HELD: Final = f"""
+while true do
+  local first = redis.call('ZPOPMIN', KEYS[1])[1]
+  if not first then return false end
+  local status, priority = unpack(redis.call('HMGET', '{names.JOB}' .. first, 'status', 'priority'))
+  if status == '"{JobStatus.QUEUED}"' then return {{first, priority}} end
+end
 """
 
 # ARGV: id, attempt, milliseconds to keep it should it end here. Answers 1, or 0 for a run that lost its job.
@@ -175,6 +209,7 @@ return lost('queued')
 # A run that holds the job finds it lost. Listeners are woken, to find it gone.
 REMOVE: Final = (
     PRELUDE
+    + CHARGE
     + f"""
 local was = redis.call('HGETALL', job)
 redis.call('ZREM', '{names.EXPIRING}', id)
@@ -185,6 +220,8 @@ redis.call('ZREM', running, id)
 redis.call('ZREM', listed(), id)
 redis.call('ZREM', listed(status()), id)
 forget_deliveries(ARGV[2] ~= '0')
+credit_owner(owner(), id)
+credit_all(id)
 redis.call('DEL', job, events)
 redis.call('PUBLISH', events, 'status')
 return was

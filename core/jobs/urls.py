@@ -10,7 +10,7 @@ from core.jobs.addresses import Address, literal
 MAX_URL: Final = 2048
 
 _PORTS: Final = {"https": 443, "http": 80}
-_HOST: Final = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
+_HOST: Final = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|(?=.*:)[0-9A-Fa-f:.]+")
 """A name, or an address of version 6."""
 
 

@@ -17,6 +17,8 @@ from core.jobs.record import TERMINAL, Priority, Webhook, WebhookEvent
 from core.jobs.urls import UrlRefused
 
 MAX_METADATA_BYTES: Final = 4096
+MAX_METADATA_DEPTH: Final = 32
+"""What reads them, here and at our clients', goes no deeper than a few hundred."""
 
 Problems = list[FieldProblem]
 
@@ -123,6 +125,8 @@ def checked_metadata(metadata: Any, problems: Problems) -> dict[str, Any]:
     try:
         if not isinstance(metadata, Mapping):
             raise TypeError("not an object")
+        if _deeper(metadata, MAX_METADATA_DEPTH):
+            raise ValueError(f"at most {MAX_METADATA_DEPTH} arrays and objects within each other")
         size = len(json.dumps(dict(metadata), allow_nan=False).encode())
     except (TypeError, ValueError) as error:
         problems.append(FieldProblem("/metadata", f"Metadata are a JSON object ({error})."))
@@ -131,6 +135,12 @@ def checked_metadata(metadata: Any, problems: Problems) -> dict[str, Any]:
         detail = f"Metadata have {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept."
         problems.append(FieldProblem("/metadata", detail))
     return dict(metadata)
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether arrays and objects are nested more deeply than that."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    return inside is not None and (depth == 0 or any(_deeper(each, depth - 1) for each in inside))
 
 
 def _problems_of(error: ValidationError, request: Mapping[str, Any]) -> Iterator[FieldProblem]:

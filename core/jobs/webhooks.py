@@ -29,7 +29,7 @@ JITTER: Final = 0.1
 
 MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
 ROTATION_SECONDS: Final = 86_400.0
-"""For how long the secret before the newest signs too."""
+"""For how long a secret signs that a newer one has replaced."""
 
 GONE: Final = 410
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - begins every one

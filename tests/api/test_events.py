@@ -117,6 +117,14 @@ def test_a_last_event_id_that_is_none_of_ours_is_as_none(http, submit, store):
     assert told(followed(http, job, **{"Last-Event-ID": "x' 1"})) == WHOLE
 
 
+@pytest.mark.parametrize("far", ["99999999999999999999-0", "0-99999999999999999999", f"{2**64 - 1}-{2**64 - 1}"])
+def test_a_last_event_id_beyond_all_that_redis_counts_is_as_none(http, submit, store, far):
+    job = submit()
+    store.request_cancel(job["id"])
+    answer = http.get(job["urls"]["events"], headers={"Last-Event-ID": far})
+    assert (answer.status_code, answer.text.count("event: status")) == (200, 2)
+
+
 def test_a_stream_whose_beginning_is_gone_begins_with_the_status(http, submit, store, service):
     job = submit()
     store.claim(job["id"], 30)

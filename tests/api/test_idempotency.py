@@ -83,6 +83,14 @@ def test_another_request_with_the_same_key_is_refused(http, send, change):
     assert count(http) == 1
 
 
+def test_of_a_job_that_was_deleted_meanwhile_nothing_is_shown(http, send):
+    job = send("k1").json()
+    http.delete(job["urls"]["self"])
+    again = send("k1")
+    assert (again.status_code, again.json()["type"]) == (404, "/problems/job-not-found")
+    assert count(http) == 0
+
+
 def test_another_picture_is_another_request(http, send, photo):
     send("k3")
     files = {"content": photo, "style": photo}
@@ -194,7 +202,7 @@ def test_a_process_that_sleeps_through_its_lease_takes_nothing_from_whoever_answ
         service.redis.delete("strata:answering::k11")  # 15 seconds later
         awake = await bridge.begin(owner, key, "the same")
         assert awake == Taken(asleep.job_id, True, awake.holder)
-        await bridge.settle(owner, key, KeptAnswer(202, {}, b"{}"))
+        await bridge.settle(owner, key, KeptAnswer(asleep.job_id, 202, {}, b"{}"))
         async with bridge.held(owner, key, asleep):
             await bridge.abandon(owner, key, asleep)
         assert isinstance(await bridge.begin(owner, key, "the same"), KeptAnswer)

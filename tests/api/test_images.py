@@ -75,7 +75,7 @@ def test_the_file_is_the_picture_that_jobs_use(http, photo):
     image = upload(http, photo)
     answer = http.get(image["urls"]["file"])
     assert answer.headers["content-type"] == "image/png"
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "private, no-cache"  # it may be deleted
     with Image.open(io.BytesIO(answer.content)) as ours, Image.open(io.BytesIO(photo)) as theirs:
         assert ours.tobytes() == theirs.convert("RGB").tobytes()
 
@@ -91,6 +91,19 @@ def test_thumbnails_are_small_and_kept_by_clients(http, service, submit, encode)
         with Image.open(io.BytesIO(answer.content)) as small:
             assert small.size == size
         assert http.get(url, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+def test_a_picture_that_no_job_needs_is_deleted_and_one_that_a_job_needs_is_not(http, service, photo, painting):
+    used, unused = upload(http, photo), upload(http, painting)
+    job = http.post("/v1/jobs", json={"content": {"id": used["id"]}, "style": [{"id": used["id"]}]}).json()
+    assert http.delete(unused["urls"]["self"]).status_code == 204
+    gone = [http.request(method, unused["urls"]["self"]) for method in ("GET", "DELETE")]
+    assert [answer.json()["type"] for answer in gone] == ["/problems/image-not-found"] * 2
+    needed = http.delete(used["urls"]["self"])
+    assert (needed.status_code, needed.json()["type"]) == (409, "/problems/image-in-use")
+    assert http.delete(job["urls"]["self"]).status_code == 204
+    assert http.delete(used["urls"]["self"]).status_code == 204
+    assert not [name for name in service.stored() if name.endswith(".png")]
 
 
 def test_uploads_that_are_over_go_unless_a_job_needs_them(http, service, photo, painting):

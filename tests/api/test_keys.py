@@ -1,5 +1,6 @@
 """Keys: who is let in, what each sees, and how much each may do."""
 
+import io
 import json
 import logging
 import socket
@@ -11,14 +12,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from api.app import create_app
 from cli.main import app as command_line
-from core.jobs.queue import make_celery
-from core.jobs.service import let_next_in
+from core.jobs.queue import let_next_in, make_celery
 from core.jobs.store import JobStore
 from core.keys import ApiKey, hash_of
+from core.settings import Settings
 from tools.waiting import until
 
 Holder = Callable[[str], httpx.Client]
@@ -235,3 +237,34 @@ def test_the_limits_of_a_key_can_be_changed_while_the_service_runs(answered, tmp
     until(lambda: answered(ann) == 200)
     file.write_text(file.read_text() + "requests_per_minute = 1\n")
     until(lambda: answered(ann) == 429)
+
+
+def test_what_a_key_may_have_stored_is_freed_by_deleting(serve, settings, photo, painting):
+    keys = {"ann": {"hash": hash_of("a"), "stored_bytes": 20_000}}
+    app = create_app(Settings(**settings.model_dump() | {"keys": keys}))
+    with httpx.Client(base_url=serve(app), headers={"Authorization": "Bearer a"}, timeout=60) as http:
+        files = {"content": photo, "style": painting}
+        first = http.post("/v1/jobs", files=files)
+        assert first.status_code == 202
+        noise = io.BytesIO()
+        Image.effect_noise((200, 200), 90).save(noise, "PNG")
+        large = {"image": ("p.png", noise.getvalue())}
+        for refused in (
+            http.post("/v1/images", files=large),
+            http.post("/v1/jobs", files={"content": ("p.png", noise.getvalue()), "style": painting}),
+        ):
+            assert (refused.status_code, refused.json()["type"]) == (429, "/problems/quota-exceeded")
+        assert len(http.get("/v1/jobs").json()["items"]) == 1
+        assert http.post("/v1/jobs", files=files).status_code == 202  # nothing more is stored
+
+
+def test_below_the_reserve_of_the_disk_nothing_is_taken_and_what_to_do_is_said(serve, settings, photo, painting):
+    full = settings.model_copy(update={"reserve_bytes": 2**60})
+    with httpx.Client(base_url=serve(create_app(full)), timeout=60) as http:
+        for path, files in (("images", {"image": photo}), ("jobs", {"content": photo, "style": painting})):
+            refused = http.post(f"/v1/{path}", files=files, headers={"Idempotency-Key": path})
+            assert (refused.status_code, refused.json()["type"]) == (507, "/problems/storage-full")
+            assert "delete jobs and pictures" in refused.json()["detail"]
+            assert int(refused.headers["retry-after"]) > 0
+        assert http.get("/v1/jobs").json()["items"] == []
+        assert http.get("/readyz").json()["parts"]["artifacts"]["ok"] is False

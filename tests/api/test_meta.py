@@ -69,6 +69,21 @@ def test_without_redis_the_process_lives_and_says_what_is_missing(serve, tmp_pat
     assert not (tmp_path / "artifacts" / "inputs").exists()
 
 
+def test_who_asks_while_redis_is_away_does_not_learn_where_it_is(serve, settings, tmp_path):
+    away = f"unix://{tmp_path}/the-secret-place.sock"
+    with httpx.Client(base_url=serve(create_app(settings.model_copy(update={"redis_url": away}))), timeout=60) as http:
+        for path in ("/readyz", "/v1/jobs/0198c0de-7a3b-7c41-a2f0-d1e2c3b4a596", "/v1/jobs", "/v1/webhooks/secret"):
+            answer = http.get(path)
+            assert (answer.status_code, "Redis" in answer.text) == (503, True)
+            assert "secret-place" not in answer.text
+
+
+def test_no_answer_is_to_be_taken_for_another_type_than_it_says(http, submit):
+    job = submit()
+    for path in ("/", "/healthz", "/metrics", "/v1/jobs", "/v1/options", "/nothing", job["urls"]["image"]):
+        assert http.get(path).headers["x-content-type-options"] == "nosniff"
+
+
 def test_a_full_queue_asks_to_come_back(serve, settings, photo, painting):
     app = create_app(settings.model_copy(update={"max_queued": 1}))
     with httpx.Client(base_url=serve(app), timeout=60) as http:

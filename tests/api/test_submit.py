@@ -116,3 +116,13 @@ def test_a_hundred_submissions_at_once_are_a_hundred_jobs(service, photo, painti
         answers = list(pool.map(lambda _: http.post("/v1/jobs", files=files(photo, painting)), range(100)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 100
+
+
+@pytest.mark.parametrize("tag", ["*", '"x"'])
+def test_nothing_is_conditional_about_a_post(http, submit, photo, painting, tag):
+    files, headers = {"content": photo, "style": painting}, {"If-None-Match": tag}
+    assert http.post("/v1/jobs", files=files, headers=headers).json()["status"] == "queued"
+    canceled = submit()["urls"]["cancel"]
+    for status in (202, 200):
+        answer = http.post(canceled, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (status, "canceled")

@@ -118,6 +118,34 @@ def test_nothing_is_left_of_checkpoints_and_of_earlier_runs_when_the_job_has_end
     assert [path.parent.name for path in Path(settings.artifacts).rglob(RESULT)] == ["2"]
 
 
+def test_a_run_that_lost_its_job_but_lives_on_leaves_its_checkpoint_to_the_next_one(
+    workshop: Workshop,
+    service: JobService,
+    submit: Submit,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job, go_on = submit(iterations=ITERATIONS), Run.on_progress
+
+    def lose(run: Run, progress: Progress) -> Ended | None:
+        if progress.iteration == CUT_OFF:
+            assert workshop.store.hand_back(job.id, 1)  # as the reconciler takes it from a run whose lease ran out
+        return go_on(run, progress)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "on_progress", lose)
+        carry_out(job.id, workshop)
+    left = {path.name for path in (Path(settings.artifacts) / "jobs" / job.id).rglob("*") if path.is_file()}
+    with caplog.at_level("INFO"):
+        carry_out(job.id, workshop)
+
+    assert left == {CHECKPOINT}
+    assert first_iteration(caplog) >= CUT_OFF - 1
+    assert (service.get(job.id).status, service.get(job.id).attempt) == (JobStatus.SUCCEEDED, 2)
+    assert list(Path(settings.artifacts).rglob(CHECKPOINT)) == []
+
+
 def test_nothing_is_left_of_earlier_runs_when_the_job_is_canceled_before_it_goes_on(
     service: JobService, submit: Submit, cut_off: CutOff, settings: Settings, artifacts: ArtifactStore
 ) -> None:

@@ -194,3 +194,18 @@ def test_upkeep_at_the_same_time_twice_is_upkeep_once(
 
     assert files(settings) == []
     assert redis.keys("strata:job:*") == []
+
+
+def test_a_record_that_cannot_be_read_expires_and_stops_nobody_elses(
+    upkeep: Upkeep, submit: Submit, redis: Redis, store: JobStore, settings: Settings
+) -> None:
+    jobs = [submit() for _ in range(3)]
+    for job in jobs:
+        work_off(redis, store, settings, job)
+    redis.hset(f"strata:job:{jobs[0].id}", "metadata", "no JSON")
+    let_time_pass(redis)
+
+    assert upkeep.expire() == 3
+
+    assert not [job for job in jobs if store.has(job.id)]
+    assert not (Path(settings.artifacts) / "jobs" / jobs[0].id).exists()

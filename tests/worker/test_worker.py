@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from core.jobs.queue import StylizeQueue, make_celery, ring
 from core.jobs.record import JobRecord, JobStatus, Priority
@@ -156,7 +158,6 @@ def test_a_queued_job_that_is_canceled_never_runs(shop: Shop) -> None:
 
     assert after.status is JobStatus.SUCCEEDED
     assert shop.service.get(waiting.id).started_at is None
-    assert shop.log_of(waiting) == ["is not queued, or not yet to be had; nothing to do"]
 
 
 def test_a_second_delivery_does_nothing(shop: Shop) -> None:
@@ -166,7 +167,7 @@ def test_a_second_delivery_does_nothing(shop: Shop) -> None:
     shop.service.cancel(job.id)
     done = shop.finished(job)
 
-    shop.until(lambda: shop.log_of(job).count("is not queued, or not yet to be had; nothing to do") == 2)
+    shop.until(lambda: shop.log_of(job).count("was rung for, and no job is to be had; nothing to do") == 2)
 
     assert shop.service.get(job.id) == done
     assert done.attempt == 1
@@ -183,6 +184,22 @@ def test_waiting_jobs_are_served_by_priority_and_then_by_age(shop: Shop) -> None
     assert positions == [5, 3, 1, 4, 2, 6]
     in_order = [started[positions.index(place)] for place in range(1, 7)]
     assert in_order == sorted(in_order, key=str)
+
+
+def test_the_one_that_waits_longest_is_next_wherever_its_message_is(shop: Shop, redis: Redis) -> None:
+    """As after a worker's death, when the job is in its old place and its message behind the others."""
+    busy = shop.running(shop.submit(iterations=LONG))
+    jobs = [shop.submit(iterations=1) for _ in range(3)]
+    messages: Any = redis.lrange(StylizeQueue.NORMAL, 0, -1)
+    redis.delete(StylizeQueue.NORMAL)
+    redis.rpush(StylizeQueue.NORMAL, *reversed(messages))
+    positions = [shop.service.queue_position(job) for job in jobs]
+    shop.service.cancel(busy.id)
+
+    started = [shop.finished(job).started_at for job in jobs]
+
+    assert positions == [1, 2, 3]
+    assert started == sorted(started, key=str)
 
 
 def test_torch_lives_in_the_child_alone(shop: Shop) -> None:

@@ -42,7 +42,7 @@ class ArtifactStore(Protocol):
     """
 
     def put_input(self, data: bytes) -> str:
-        """Keep a picture once, however often it is sent. Returns its id, `sha256:…`."""
+        """Keep a picture once, however often it is sent; in a folder its age begins anew. Returns its id."""
 
     def input(self, picture_id: str) -> bytes:
         """Raises ArtifactMissing."""
@@ -62,8 +62,8 @@ class ArtifactStore(Protocol):
     def delete_output(self, job_id: str, name: str) -> None:
         """Forget what any run of a job made under that name. Idempotent."""
 
-    def delete_attempt(self, job_id: str, attempt: int) -> None:
-        """Forget what one run made. Idempotent."""
+    def delete_attempt(self, job_id: str, attempt: int, *, but: str | None = None) -> None:
+        """Forget what one run made, but for what has that name. Idempotent."""
 
     def delete_job(self, job_id: str) -> None:
         """Forget what all runs of a job made; inputs may be shared and stay. Idempotent."""
@@ -84,16 +84,18 @@ class ArtifactStore(Protocol):
         """What is left of the disk; None where there is no such bound. Raises ArtifactsUnavailable."""
 
 
-def open_artifacts(url: str) -> ArtifactStore:
+def open_artifacts(url: str, *, reserve_bytes: int = 0) -> ArtifactStore:
     """The store that a plain folder or a URL names: `file://`, `s3://bucket/prefix`, or what else fsspec speaks to.
+
+    reserve_bytes: that stay free on the disk of a folder.
 
     Raises ValueError, saying what is allowed or what to install.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return FolderArtifacts(Path(unquote(parts.path)))
+        return FolderArtifacts(Path(unquote(parts.path)), reserve_bytes=reserve_bytes)
     if url and not parts.scheme:
-        return FolderArtifacts(Path(url).expanduser().absolute())
+        return FolderArtifacts(Path(url).expanduser().absolute(), reserve_bytes=reserve_bytes)
     if parts.scheme in ("", "file"):
         raise ValueError(f"Artifacts cannot be kept in {url!r}; {_ALLOWED}.")
     try:

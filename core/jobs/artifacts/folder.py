@@ -22,14 +22,19 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 class FolderArtifacts:
     """See ArtifactStore. The folder is made when first written to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve_bytes: int = 0) -> None:
+        """reserve_bytes: of the disk, that stay free. Half of them are for what runs make of inputs that were taken."""
         self._folder = folder
+        self._reserve_bytes = reserve_bytes
 
     def put_input(self, data: bytes) -> str:
         picture_id = f"sha256:{hashlib.sha256(data).hexdigest()}"
         path = self._folder / places.of_input(picture_id)
-        if not path.exists():
-            _write_whole(path, data)
+        with _told("written"), suppress(FileNotFoundError):
+            os.utime(path)  # its age is that of its latest use
+            return picture_id
+        self._expect_room(data, self._reserve_bytes)
+        _write_whole(path, data)
         return picture_id
 
     def input(self, picture_id: str) -> bytes:
@@ -39,6 +44,7 @@ class FolderArtifacts:
         _delete(self._folder / places.of_input(picture_id))
 
     def put_output(self, job_id: str, attempt: int, name: str, data: Data, *, flush: bool = True) -> None:
+        self._expect_room(data, self._reserve_bytes // 2)
         _write_whole(self._folder / places.of_output(job_id, attempt, name), data, flush=flush)
 
     def output(self, job_id: str, attempt: int, name: str) -> bytes:
@@ -49,9 +55,16 @@ class FolderArtifacts:
         for attempt in (self._folder / places.of_job(job_id)).glob("*"):
             _delete(self._folder / places.of_output(job_id, int(attempt.name), name))
 
-    def delete_attempt(self, job_id: str, attempt: int) -> None:
-        _delete_folder(self._folder / places.of_attempt(job_id, attempt))
+    def delete_attempt(self, job_id: str, attempt: int, *, but: str | None = None) -> None:
+        folder = self._folder / places.of_attempt(job_id, attempt)
+        if but is None:
+            _delete_folder(folder)
+        for path in folder.glob("*"):
+            if path.name != but:
+                _delete(path)
         with suppress(OSError):  # other attempts are there, or nothing is
+            folder.rmdir()
+        with suppress(OSError):
             (self._folder / places.of_job(job_id)).rmdir()
 
     def delete_job(self, job_id: str) -> None:
@@ -84,12 +97,30 @@ class FolderArtifacts:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 file.write(b"strata")
                 file.flush()
+        self._expect_room(b"", self._reserve_bytes)
 
     def space(self) -> Space | None:
         with _told("read"):
             self._folder.mkdir(parents=True, exist_ok=True)
             usage = shutil.disk_usage(self._folder)
             return Space(free_bytes=usage.free, total_bytes=usage.total)
+
+    def _expect_room(self, data: Data, reserve: int) -> None:
+        """Raises ArtifactsFull unless a file of that leaves the reserve alone."""
+        if not reserve:
+            return
+        free, size = self._free(), len(data) if isinstance(data, bytes) else sum(map(len, data))
+        if free - size < reserve:
+            raise ArtifactsFull(
+                f"the disk that keeps the pictures has {free / 1e6:,.0f} MB free, of which {reserve / 1e6:,.0f} MB are"
+                " a reserve; delete jobs and pictures that are needed no more"
+            )
+
+    def _free(self) -> int:
+        """Bytes; of a folder that is yet to be made, those where it will be."""
+        with _told("read"):
+            there = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+            return shutil.disk_usage(there).free
 
 
 @contextmanager

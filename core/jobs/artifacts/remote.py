@@ -103,9 +103,10 @@ class RemoteArtifacts:
             if path.rpartition("/")[2] == name:
                 self._delete(path)
 
-    def delete_attempt(self, job_id: str, attempt: int) -> None:
+    def delete_attempt(self, job_id: str, attempt: int, *, but: str | None = None) -> None:
         for path in self._files(places.of_attempt(job_id, attempt)):
-            self._delete(path)
+            if path.rpartition("/")[2] != but:
+                self._delete(path)
 
     def delete_job(self, job_id: str) -> None:
         for path in self._files(places.of_job(job_id)):

@@ -1,5 +1,6 @@
 """The driver against textbook loops, and the promises of every run."""
 
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from time import perf_counter
@@ -237,8 +238,14 @@ def test_a_caller_that_answers_a_reason_ends_the_run_with_it(tiny: Network, pict
 
 
 def test_a_run_past_its_time_ends_by_deadline(tiny: Network, picture: Pictures) -> None:
-    outcome = run(tiny, picture, timeout_seconds=1e-6)
+    outcome = run(tiny, picture, lambda _: time.sleep(2), timeout_seconds=2)
     assert (outcome.ended, len(outcome.losses)) == (Ended.DEADLINE, 1)
+
+
+def test_a_run_whose_preparation_took_all_its_time_evaluates_nothing(tiny: Network, picture: Pictures) -> None:
+    outcome = run(tiny, picture, timeout_seconds=1e-6)
+    assert (outcome.ended, outcome.losses) == (Ended.DEADLINE, ())
+    assert outcome.picture.isfinite().all()
 
 
 def test_a_plateau_ends_an_early_stop_run(tiny: Network, picture: Pictures) -> None:

@@ -339,3 +339,17 @@ def test_what_is_allowed_is_said(loosened: bool, level: str, caplog: pytest.LogC
 
     (record,) = caplog.records
     assert (record.levelname, "this machine" in record.message) == (level, loosened)
+
+
+@pytest.mark.parametrize("host", ["a..b", "..", ".b", "a" * 64 + ".b", "b." + "f" * 64, "ü" * 60 + ".example"])
+def test_a_host_that_is_no_name_is_refused_however_it_is_spelt(host: str) -> None:
+    with pytest.raises(UrlRefused):
+        Egress(allow_loopback=False).check(f"https://{host}/")
+
+
+def test_a_name_that_the_resolver_does_not_take_for_one_is_refused() -> None:
+    def strict(host: str, port: int) -> list[str]:
+        raise UnicodeError("label too long")
+
+    with pytest.raises(UrlRefused, match="not a name"):
+        Egress(allow_loopback=False, resolve=strict).check("https://example.org/")

@@ -1,6 +1,7 @@
 """Callbacks as values and in the store: made with the state they tell of, signed as the standard says, planned."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,9 +14,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from core.jobs.deliveries import PER_HOST, Attempt, DeliveryStatus, DeliveryStore, Due
 from core.jobs.egress import Egress
-from core.jobs.errors import FieldProblem
+from core.jobs.errors import FieldProblem, QuotaExceeded
 from core.jobs.record import JobRecord, JobStatus, Webhook, WebhookEvent
-from core.jobs.secrets import Secrets
+from core.jobs.secrets import MOST_PREVIOUS, Secrets
 from core.jobs.store import JobStore
 from core.jobs.validation import checked_webhook
 from core.jobs.webhooks import (
@@ -106,8 +107,34 @@ def test_after_a_rotation_the_old_secret_signs_too_for_a_day(redis: Redis) -> No
 
     assert (secrets.newest("ann"), secrets.signing("ann")) == (new, [new, old])
     assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)
-    redis.hset("strata:webhooks:secret:ann", "ends", "1000")
+    redis.zadd("strata:webhooks:secrets:ann", {old: 1000})
     assert secrets.signing("ann") == [new]
+
+
+def test_every_secret_signs_for_the_day_that_it_was_promised_however_often_they_change(redis: Redis) -> None:
+    secrets = Secrets(redis)
+    made = [secrets.newest("ann")]
+    for _ in range(MOST_PREVIOUS):
+        made.insert(0, secrets.rotate("ann")[0])
+
+    newest, *others = secrets.signing("ann")
+    assert (newest, set(others)) == (made[0], set(made[1:]))
+    with pytest.raises(QuotaExceeded, match="sign still") as refused:
+        secrets.rotate("ann")
+    assert 23 * 3600 < refused.value.retry_after <= 24 * 3600
+    assert secrets.signing("ann") == [newest, *others]
+    redis.zadd("strata:webhooks:secrets:ann", {made[-1]: 1000})
+    assert secrets.rotate("ann")[0] == secrets.newest("ann")
+
+
+def test_a_secret_that_an_older_version_replaced_signs_as_long_as_that_promised(redis: Redis) -> None:
+    secrets = Secrets(redis)
+    new, soon = secrets.newest("ann"), int(time.time() * 1000) + 3_600_000
+    redis.hset("strata:webhooks:secret:ann", mapping={"previous": "whsec_b2xk", "ends": soon})
+
+    assert secrets.signing("ann") == [new, "whsec_b2xk"]
+    newer, _ = secrets.rotate("ann")
+    assert secrets.signing("ann") == [newer, new, "whsec_b2xk"]
 
 
 # --- the schedule ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.jobs.artifacts import RESULT, FolderArtifacts
+from core.jobs.artifacts import CHECKPOINT, RESULT, FolderArtifacts
 from core.jobs.errors import ArtifactsFull, ArtifactsUnavailable
 from core.jobs.ids import new_job_id
 
@@ -88,6 +88,26 @@ def test_a_full_disk_is_said_to_be_full_and_keeps_what_it_has(small_disk: Any) -
     small_disk.make_room()
     artifacts.put_output(JOB, 1, RESULT, b"new" * 10_000)
     assert artifacts.output(JOB, 1, RESULT) == b"new" * 10_000
+
+
+def test_a_reserve_of_the_disk_is_left_alone_and_half_of_it_by_results(small_disk: Any) -> None:
+    """Redis writes to it, too, and cannot start again on one that is full."""
+    reserve = 2**20
+    artifacts = FolderArtifacts(small_disk.folder / "artifacts", reserve_bytes=reserve)
+    picture = artifacts.put_input(bytes(900_000))
+    free = artifacts.space().free_bytes  # type: ignore[union-attr]
+
+    with pytest.raises(ArtifactsFull, match="delete jobs and pictures"):
+        artifacts.put_input(bytes(free - reserve) + b"1")
+    assert artifacts.put_input(bytes(900_000)) == picture
+    artifacts.check()
+    artifacts.put_output(JOB, 1, RESULT, bytes(free - reserve + 100_000))
+    with pytest.raises(ArtifactsFull):
+        artifacts.check()
+    with pytest.raises(ArtifactsFull):
+        artifacts.put_output(JOB, 1, CHECKPOINT, [bytes(250_000), bytes(250_000)])
+    artifacts.delete_input(picture)
+    artifacts.put_output(JOB, 1, CHECKPOINT, [bytes(250_000), bytes(250_000)])
 
 
 def test_an_unwritable_place_is_noticed_and_its_path_not_told(tmp_path: Path) -> None:
