@@ -125,9 +125,9 @@ def test_the_first_screen_needs_little_and_nothing_moves(studio):
 
 def test_the_banner_says_that_a_seeded_network_only_hints(studio):
     page = studio.open()
-    expect(page.locator("#banner")).to_contain_text("never learned")
-    page.get_by_role("link", name="Get the real one").click()
-    expect(page.get_by_text("strata weights fetch")).to_be_in_viewport()
+    expect(page.locator("#banner")).to_contain_text("An untrained network draws here")
+    page.get_by_role("link", name="What that means").click()
+    expect(page.get_by_text("A network of random numbers")).to_be_in_viewport()
 
 
 def test_a_service_with_keys_is_asked_with_the_key_that_was_entered(page, settings, serving):
