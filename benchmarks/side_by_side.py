@@ -33,7 +33,7 @@ def rows(size: int, workers: tuple[int, ...], device: str, rounds: int) -> Itera
 def _jobs_an_hour(workers: int, size: int, threads: int, device: str) -> float:
     """Everybody is warm before anybody begins."""
     command = [sys.executable, "-m", "benchmarks.side_by_side", str(size), str(_RUNS // workers), str(threads), device]
-    begun = [_started(command) for _ in range(workers)]
+    begun = [_started(command, alone=workers == 1) for _ in range(workers)]
     for process in begun:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         process.stdout.readline()
@@ -44,8 +44,12 @@ def _jobs_an_hour(workers: int, size: int, threads: int, device: str) -> float:
     return _RUNS // workers * workers / (clock() - start) * 3600
 
 
-def _started(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+def _started(command: list[str], *, alone: bool) -> subprocess.Popen[str]:
+    """As a worker starts its children: beside others, threads that wait sleep."""
+    environment = os.environ if alone else {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def run(size: int, runs: int, threads: int, device: str) -> None:

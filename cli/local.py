@@ -50,7 +50,6 @@ class Plan:
     data: folder of everything that lasts; one service at a time uses it.
     port: 0 for a free one.
     redis_url, artifacts: a server and a place of your own instead of those in `data`.
-    workers: so many, each with its share of the processor.
     throwaway: the service lives for a job or two: it needs no courier, and asks nobody for a key.
     """
 
@@ -59,7 +58,6 @@ class Plan:
     weights: str = "auto"
     redis_url: str | None = None
     artifacts: str | None = None
-    workers: int = 1
     throwaway: bool = False
 
 
@@ -143,8 +141,7 @@ class LocalService:
         if self._plan.throwaway:
             env |= {"STRATA_KEYS": None, "STRATA_KEYS_FILE": None}
         self._supervisor.start(roles.api(self._listener.fileno(), Settings().connections, env))
-        for number in range(1, self._plan.workers + 1):
-            self._supervisor.start(roles.worker(env | _share_of_the_processor(self._plan.workers), number))
+        self._supervisor.start(roles.worker(env))
         if not self._plan.throwaway:
             self._supervisor.start(roles.courier(env))
 
@@ -192,13 +189,6 @@ class LocalService:
                         folder = self.data / "redis"
                         raise LocalError(f"The embedded Redis does not start in {folder}: {error}") from error
                 time.sleep(0.02)
-
-
-def _share_of_the_processor(workers: int) -> dict[str, str | None]:
-    """What a worker is told that has neighbours, unless threads were chosen; see worker.threads."""
-    if workers == 1 or Settings().threads:
-        return {}
-    return {"STRATA_THREADS": str(max(1, (os.cpu_count() or 1) // workers))}
 
 
 def _listen(port: int) -> socket.socket:

@@ -60,14 +60,10 @@ def api(listener: int, connections: int, env: Environment) -> Role:
     )
 
 
-def worker(env: Environment, number: int = 1) -> Role:
-    """One Celery worker; each of its children holds a warm network, one for each card or one on the CPU.
-
-    number: its own among several, from 1.
-    """
+def worker(env: Environment) -> Role:
+    """One Celery worker; each of its children holds a warm network, one for each card or one on the CPU."""
     # It finishes a short job and puts a long one aside; only a step that takes very long is cut off.
-    name = "worker" if number == 1 else f"worker{number}"
-    return _celery(name, worker_command("INFO", name), env, colour="yellow", grace=(15.0, 5.0))
+    return _celery("worker", worker_command("INFO"), env, colour="yellow", grace=(15.0, 5.0))
 
 
 def courier(env: Environment) -> Role:
@@ -87,9 +83,9 @@ def _celery(name: str, argv: tuple[str, ...], env: Environment, *, colour: str, 
     )
 
 
-def worker_command(log_level: str, name: str = "worker") -> tuple[str, ...]:
-    """How a worker is started, wherever it runs. name: no two of a machine have the same."""
-    return _celery_command(name, "worker.app:app", STYLIZE_QUEUES, log_level)
+def worker_command(log_level: str) -> tuple[str, ...]:
+    """How a worker is started, wherever it runs."""
+    return _celery_command("worker", "worker.app:app", STYLIZE_QUEUES, log_level)
 
 
 def courier_command(log_level: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from core.settings import Settings
 
 DEFAULT_PORT: Final = 8000
 SLOW_SECONDS: Final = 30.0
-PREFIX_WIDTH: Final = 8
+PREFIX_WIDTH: Final = 7
 
 Weights = Annotated[
     str | None,
@@ -44,7 +44,6 @@ def up(
         weights=weights or settings.weights,
         redis_url=settings.redis_url if "redis_url" in given else None,
         artifacts=settings.artifacts if "artifacts" in given else None,
-        workers=workers,
     )
     console = Console(soft_wrap=True, highlight=False)
 

@@ -46,6 +46,10 @@ _UNFIT: Final = {
 """Errors without a class of their own, by their first word."""
 
 
+class _Silent(exceptions.TimeoutError):
+    """A silence of the server, in our own words."""
+
+
 class _Doubt:
     """Whether a server was silent a moment ago."""
 
@@ -54,7 +58,7 @@ class _Doubt:
 
     def check(self) -> None:
         if monotonic() < self._until:
-            raise exceptions.TimeoutError("Redis did not answer a moment ago")
+            raise _Silent("Redis did not answer a moment ago")
 
     def arise(self) -> None:
         self._until = monotonic() + DOUBT_SECONDS
@@ -90,7 +94,7 @@ class _AsyncRedis(aio.Redis):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except (exceptions.TimeoutError, TimeoutError) as error:
             self._doubt.arise()
-            raise exceptions.TimeoutError(f"Redis did not answer within {SILENT_SECONDS:g} s") from error
+            raise _Silent(f"Redis did not answer within {SILENT_SECONDS:g} s") from error
 
 
 def connect(redis_url: str) -> Redis:
@@ -139,6 +143,8 @@ async def answering() -> AsyncIterator[None]:
 
 def _translated(error: Exception) -> Exception:
     """The error itself if it is our own mistake."""
+    if isinstance(error, _Silent):
+        return StoreUnavailable(str(error))
     if isinstance(error, exceptions.ResponseError) and (unfit := _UNFIT.get(str(error).partition(" ")[0])):
         return StoreUnavailable(unfit)
     told = next((words for kind, words in _UNAVAILABLE.items() if isinstance(error, kind)), None)

@@ -186,13 +186,14 @@ def test_waiting_jobs_are_served_by_priority_and_then_by_age(shop: Shop) -> None
     assert in_order == sorted(in_order, key=str)
 
 
-def test_the_one_that_waits_longest_is_next_wherever_its_message_is(shop: Shop, redis: Redis) -> None:
+def test_the_one_that_waits_longest_is_next_wherever_its_message_is(shop: Shop) -> None:
     """As after a worker's death, when the job is in its old place and its message behind the others."""
     busy = shop.running(shop.submit(iterations=LONG))
     jobs = [shop.submit(iterations=1) for _ in range(3)]
-    messages: Any = redis.lrange(StylizeQueue.NORMAL, 0, -1)
-    redis.delete(StylizeQueue.NORMAL)
-    redis.rpush(StylizeQueue.NORMAL, *reversed(messages))
+    with Redis.from_url(shop.settings.redis_url) as redis:
+        messages: Any = redis.lrange(StylizeQueue.NORMAL, 0, -1)
+        redis.delete(StylizeQueue.NORMAL)
+        redis.rpush(StylizeQueue.NORMAL, *reversed(messages))
     positions = [shop.service.queue_position(job) for job in jobs]
     shop.service.cancel(busy.id)
 
