@@ -31,9 +31,6 @@ def up(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 for a free one.")] = DEFAULT_PORT,
     data: Annotated[Path, typer.Option(file_okay=False, help="Folder of everything that lasts.")] = Path(".strata"),
     weights: Weights = None,
-    workers: Annotated[
-        int, typer.Option(min=1, help="How many paint at a time, each with its share of the cores.")
-    ] = 1,
 ) -> None:
     """Start Redis, API, worker and courier here, and keep them running until Ctrl-C."""
     settings = Settings()
