@@ -124,7 +124,8 @@ def test_of_ten_messages_for_one_job_one_worker_carries_out_one(
     done = [floor.finished(job) for job in jobs]
     floor.until(lambda: all(f"job {job.id} attempt 1: succeeded" in floor.told() for job in jobs))
     floor.until(lambda: not redis.llen(StylizeQueue.NORMAL))
-    floor.until(lambda: sum(floor.told().count(f"job {job.id} is not queued") for job in jobs) == 9 * len(jobs))
+    in_vain = "was rung for, and no job is to be had"  # more often if the reconciler rang, too
+    floor.until(lambda: sum(floor.told().count(f"job {job.id} {in_vain}") for job in jobs) >= 9 * len(jobs))
 
     assert [(job.status, job.attempt) for job in done] == [(JobStatus.SUCCEEDED, 1)] * len(jobs)
     assert [service.get(job.id) for job in jobs] == done
