@@ -20,14 +20,13 @@ from core.engine.geometry import fit
 from core.engine.losses import gram, relative_l2
 from core.engine.network import Network
 from core.engine.options import Color
-from core.engine.palette import palette_distance
+from core.engine.palette import palette, palette_distance
 from core.engine.perceptual import Lpips
 from core.engine.pixels import resize
 from core.engine.targets import TargetCache
 
 _WINDOW: Final = 11
 _SIGMA: Final = 1.5
-_PALETTE_SIDE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,13 @@ def measure(
             network.to(torch.float32), tuple(ids), targets if targets is not None and ids else TargetCache(0)
         )
         reasons: dict[str, str] = {}
+        painted = palette(styles, blend)
         against_content = Measures(
             ssim=_unless(reasons, "ssim", lambda: ssim(x, reference)),
             psnr=_unless(reasons, "psnr", lambda: psnr(x, reference)),
             lpips=_unless(reasons, "lpips", lambda: lpips(x, reference)),
-            palette_distance=_unless(reasons, "palette_distance", lambda: _palette(picture, styles, blend, color)),
-            content_palette_distance=palette_distance(_small(content), [_small(style) for style in styles], blend),
+            palette_distance=_unless(reasons, "palette_distance", lambda: _palette_distance(picture, painted, color)),
+            content_palette_distance=palette_distance(palette([content], [1.0]), painted),
         )
         try:
             return replace(
@@ -134,15 +134,10 @@ def _feature_distances(
     )
 
 
-def _palette(picture: Tensor, styles: Sequence[Tensor], blend: Sequence[float], color: Color) -> float:
+def _palette_distance(picture: Tensor, painted: Tensor, color: Color) -> float:
     if color != "style":
         raise PictureError("the picture keeps the photo's colours, as color asks")
-    return palette_distance(_small(picture), [_small(style) for style in styles], blend)
-
-
-def _small(picture: Tensor) -> Tensor:
-    """Few enough pixels to sort quickly; a palette does not depend on their number."""
-    return resize(picture, fit((picture.shape[-1], picture.shape[-2]), _PALETTE_SIDE))
+    return palette_distance(palette([picture], [1.0]), painted)
 
 
 def ssim(x: Tensor, y: Tensor) -> float:

@@ -49,7 +49,7 @@ def test_metrics_and_readiness_tell_of_the_cards_of_workers(http, service):
     store = JobStore(service.redis, keep_seconds=60)
     network = {"network": "vgg19", "weights": "imagenet1k-v1"}
     card = {"card": "NVIDIA H200", "driver": "570.86.15", "memory_bytes": "150754820096", "memory_used_bytes": "5000"}
-    store.heartbeat("on-a-cpu", network | {"device": "cpu"})
+    store.heartbeat("a-cpu", network | {"device": "cpu"})
     store.heartbeat("on-a-card", network | {"device": "cuda:0"} | card)
     found = told(http)
     names = sorted(["on-a-card", "cuda:0", "NVIDIA H200", "570.86.15"])

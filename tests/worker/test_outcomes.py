@@ -10,7 +10,7 @@ from PIL import Image
 from cli.client import Client
 
 ENDS: dict[str, dict[str, Any]] = {
-    "finished": {"iterations": 3},
+    "finished": {"iterations": 3, "optimizer": "adam"},
     "converged": {"iterations": 400, "early_stop": 0.1, "tv_weight": 0.0},
     "diverged": {"iterations": 60, "optimizer": "lbfgs", "learning_rate": 1e6},
 }

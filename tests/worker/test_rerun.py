@@ -1,5 +1,6 @@
 """`strata rerun` against a real API, with the work done in this process: the same bytes again."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_a_mask_and_a_picture_to_begin_with_are_part_of_it(
         (tmp_path / name).write_bytes(data)
     one, two, begin = (str(tmp_path / name) for name in ("one.png", "two.png", "one.png"))
     made, output = tmp_path / "made.png", str(tmp_path / "again.png")
-    settings = [part for name, value in quick.items() for part in ("--set", f"{name}={value}")]
+    settings = [part for name, value in quick.items() for part in ("--set", f"{name}={json.dumps(value)}")]
     more = ("--mask", str(mask), "--mask-map", colours, "--begin", begin)
     drawn = CliRunner().invoke(
         app,

@@ -37,7 +37,7 @@ def settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
         if request.param == "a bucket"
         else str(request.getfixturevalue("small_disk").folder / "artifacts")
     )
-    return settings.model_copy(update={"artifacts": place})
+    return settings.model_copy(update={"artifacts": place, "reserve_bytes": 0})
 
 
 class Trouble:

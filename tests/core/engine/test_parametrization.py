@@ -79,7 +79,7 @@ def test_the_same_loss_takes_fewer_iterations_in_frequencies() -> None:
     """On a photo, a painting and a trained network; noise has not the spectrum of pictures."""
     network = Network(load(choose("embedded", "strata-small", (), Path())), torch.device("cpu"))
     content, style = to_tensor(photo("coffee")), to_tensor(paint("starlit", (128, 128)))
-    asked = {"size": 128, "iterations": 40, "dtype": "float32"}
+    asked = {"size": 128, "iterations": 40, "dtype": "float32", "scales": "single", "tv_weight": 0.1}
     losses = {
         name: stylize(content, [style], resolve({**asked, "parametrization": name}), network).losses
         for name in ("pixels", "fourier")
