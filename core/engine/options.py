@@ -117,7 +117,7 @@ class StyleOptions(BaseModel):
         min_length=1,
         max_length=32,
     )
-    content_weight: Weight = _knob(0.02, "More keeps the photo's shapes; 0 forgets the photo.", unit="weight")
+    content_weight: Weight = _knob(0.04, "More keeps the photo's shapes; 0 forgets the photo.", unit="weight")
     style_weight: Weight = _knob(1.0, "More follows the style pictures' texture and colour.", unit="weight")
     tv_weight: Weight = _knob(0.02, "Total variation: more smooths away fine grain, up to flat patches.", unit="weight")
     style_loss: StyleLoss = _knob(

@@ -99,7 +99,7 @@ def lwsw(x: Tensor, c: Tensor, s: Tensor, network: Parameters) -> Tensor:
         g, a = gram(fx[name]) / positions(fx[name]), gram(fs[name]) / positions(fs[name])
         style += (g - a).pow(2).sum() / a.pow(2).sum() / 5
     variation = sum(d.abs().mean() for d in differences(x))
-    return 0.02 * content + style + 0.02 * variation
+    return 0.04 * content + style + 0.02 * variation
 
 
 def dynamic(x: Tensor, c: Tensor, s: Tensor, network: Parameters) -> Tensor:

@@ -229,7 +229,7 @@ def test_raw_losses_are_told_before_any_weight(tiny: Network, picture: Pictures)
     other = run(tiny, picture, iterations=1, style_weight=9.0, init="gray", profile="abstract").losses[0]
     assert one.style_by_layer == pytest.approx(other.style_by_layer)
     assert one.content == pytest.approx(other.content)
-    assert one.total == pytest.approx(0.02 * one.content + sum(one.style_by_layer.values()) / 5)
+    assert one.total == pytest.approx(0.04 * one.content + sum(one.style_by_layer.values()) / 5)
 
 
 def test_a_caller_that_answers_a_reason_ends_the_run_with_it(tiny: Network, picture: Pictures) -> None:
