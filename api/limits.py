@@ -31,20 +31,20 @@ _AGAIN_SECONDS: Final = 5
 
 
 class Budget:
-    """Bytes of bodies that may be in memory at a time, in this process."""
+    """Bytes of bodies that may be in memory at a time, in this process. left: how many more may be now."""
 
     def __init__(self, max_bytes: float = math.inf) -> None:
-        self._left = max_bytes
+        self.left = max_bytes
 
     def take(self, size: int) -> bool:
         """Whether so many more may be; if so, they are."""
-        if size > self._left:
+        if size > self.left:
             return False
-        self._left -= size
+        self.left -= size
         return True
 
     def give_back(self, size: int) -> None:
-        self._left += size
+        self.left += size
 
 
 class BoundedBody:

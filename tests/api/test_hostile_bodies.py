@@ -19,6 +19,7 @@ from PIL import Image
 
 from api.app import create_app
 from api.limits import BoundedBody, Budget
+from tools.waiting import until
 
 SIDE = 7071
 DECODED = 3 * SIDE * SIDE
@@ -137,8 +138,7 @@ def test_bodies_share_what_memory_there_is_for_them(serve):
     budget = Budget(2 * MEGABYTE)
     url = serve(BoundedBody(reading, max_bytes=2 * MEGABYTE, budget=budget))
     with unfinished(url, 3 * MEGABYTE // 2) as first:
-        while budget.take(MEGABYTE):  # until it has come
-            budget.give_back(MEGABYTE)
+        until(lambda: budget.left < MEGABYTE)  # it has come
         refused = httpx.post(url, content=bytes(MEGABYTE))
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
         assert int(refused.headers["retry-after"]) > 0

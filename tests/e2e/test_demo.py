@@ -15,7 +15,7 @@ KEYS = json.dumps({"somebody": {"hash": "sha256:" + "0" * 64}})
 
 @pytest.mark.timeout(600)
 def test_the_demo_paints_a_picture_and_leaves_nothing(tmp_path: Path) -> None:
-    small = ("--size", "64", "--iterations", "3", "--weights", "embedded", "--output", str(tmp_path / "out"))
+    small = ("--size", "64", "--iterations", "2", "--weights", "embedded", "--output", str(tmp_path / "out"))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     ended = subprocess.run(
@@ -39,7 +39,7 @@ def test_the_demo_paints_a_picture_and_leaves_nothing(tmp_path: Path) -> None:
         assert result.size == (64, 43)
         assert sheet.width > 1000
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert (metrics["outcome"], metrics["iterations"], metrics["weights"]) == ("finished", 3, "vgg19-normalized-v1")
+    assert (metrics["outcome"], metrics["iterations"], metrics["weights"]) == ("finished", 2, "vgg19-normalized-v1")
     assert list(temporary.iterdir()) == []
     listing = subprocess.run(["ps", "-ewwo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(temporary) not in listing

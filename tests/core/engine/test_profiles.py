@@ -21,7 +21,9 @@ def test_the_profiles_shift_the_style_from_grain_to_composition() -> None:
     content, style = to_tensor(photo("chelsea")), to_tensor(paint("starlit", (128, 128), 0))
     ratios = {}
     for profile in PROFILES:
-        options = resolve({"profile": profile, "size": 64, "iterations": 50, "dtype": "float32"})
+        options = resolve(
+            {"profile": profile, "size": 64, "iterations": 50, "dtype": "float32", "content_weight": 0.01}
+        )
         outcome = stylize(content, [style], options, network)
         found = measure(content, [style], [1.0], outcome.picture, network, Lpips())
         assert found.style_distance_by_layer is not None
