@@ -31,7 +31,7 @@ up: $(INSTALLED)  ## the whole service on this machine, until Ctrl-C (ARGS="--po
 # Files go out in their own order: by number of tests, the longest, which have few, would come last and alone.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: $(INSTALLED)  ## every test but the slow ones: five minutes on two cores (ARGS="-k cancel")
+test: $(INSTALLED)  ## every test but the slow ones: seven minutes on two cores (ARGS="-k cancel")
 	@$(PYTEST) -m 'not slow' $(ARGS)
 
 test-slow: $(INSTALLED)  ## the rest: a storm of thirty jobs, restarts, long runs that are killed, long measurements: three minutes
