@@ -223,8 +223,9 @@ def _table(entries: Sequence[Entry], known: Mapping[str, Drawn]) -> str:
 
 def _row(entry: Entry, fact: Drawn) -> str:
     asked = f"{fact.iterations} iterations"
-    if fact.iterations < fact.asked_iterations and fact.outcome == "finished":
-        asked += f" (**of its {fact.asked_iterations}**)"
+    if fact.iterations < fact.asked_iterations:
+        may_stop = resolve(entry.request).early_stop is not None
+        asked += f" of at most {fact.asked_iterations}" if may_stop else f" (**of its {fact.asked_iterations}**)"
     title = " ".join(entry.request.values()) or f"{entry.photo}, {entry.painting}"
     given = [f"`{name}: {value}`" for name, value in entry.request.items()] or [title]
     settings = [*given, asked, f"{fact.width} x {fact.height} px"]

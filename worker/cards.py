@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from core.settings import Settings
+from worker.threads import sleep_while_waiting
 
 log = logging.getLogger(__name__)
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _ALLOCATOR: Final = "PYTORCH_ALLOC_CONF"
-_WAIT_POLICY: Final = "OMP_WAIT_POLICY"
 _DRIVER: Final = Path("/proc/driver/nvidia/version")
 _VERSION: Final = re.compile(r"\b\d{3}\.\d+(\.\d+)?\b")
 _LISTING_SECONDS: Final = 60
@@ -99,7 +99,7 @@ def prepare_child(found: Slots, index: int) -> None:
     if found.cards:
         log.info("child %d of %d works on card %s", index, found.number, os.environ[_VISIBLE])
     if found.number > 1:
-        os.environ.setdefault(_WAIT_POLICY, "PASSIVE")
+        sleep_while_waiting()
     if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
         os.environ.setdefault(_ALLOCATOR, "expandable_segments:True")
 

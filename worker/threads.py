@@ -14,4 +14,9 @@ def give_way(threads: int) -> None:
     ones take the cores from the processes beside them, and slow them down up to ten times.
     """
     if 0 < threads < (os.cpu_count() or 1):
-        os.environ.setdefault(_WAIT_POLICY, "PASSIVE")
+        sleep_while_waiting()
+
+
+def sleep_while_waiting() -> None:
+    """Unless the environment says otherwise. Before PyTorch is imported."""
+    os.environ.setdefault(_WAIT_POLICY, "PASSIVE")
